@@ -70,7 +70,8 @@ typedef struct {
     uint64_t bounced;      /* unaligned direct requests done through a bounce buffer */
 } AioCounters;
 
-/* A context belongs to one thread (its home loop's): all functions but counters are called there. */
+/* A context belongs to one thread (its home loop's): all functions but counters are called there.
+ */
 struct AioCtx {
     const AioEngine *engine;
     AioCounters counters;

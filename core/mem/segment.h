@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A segment: the list of arena buffers that holds the data (or one part of the data) of a command;
+ * and who gets one when memory is short: admission by bytes, FIFO per loop, fair per client. */
+#pragma once
+
+#include "core/base/loop.h"
+#include "core/mem/arena.h"
+
+#include <sys/uio.h>
+
+#define SEGMENT_MAX  ((size_t)1 << 20) /* longer commands stream through two segments */
+#define SEGMENT_IOVS (SEGMENT_MAX / ARENA_BUFFER_MAX)
+
+typedef struct Memory Memory;             /* the arena and its admission, shared by all loops */
+typedef struct MemoryClient MemoryClient; /* one session, on its home loop: the unit of fairness */
+
+typedef struct Segment Segment;
+struct Segment {
+    struct iovec iov[SEGMENT_IOVS];
+    int iovcnt;
+    size_t len; /* sum of the iov lengths; 0: holds nothing */
+    MemoryClient *client;
+    void (*granted)(Segment *segment); /* set by the owner */
+    Segment *next;
+    bool waiting;
+};
+
+/* `loops` home loops; admission admits 85 % of the limit. Ownership of the arena stays outside. */
+Memory *memory_new(Arena *arena, Loop *const *loops, unsigned nloops);
+void memory_free(Memory *memory);
+Arena *memory_arena(Memory *memory);
+
+MemoryClient *memory_client_new(Memory *memory, Loop *home); /* on home */
+void memory_client_free(MemoryClient *client); /* holds and waits for nothing (asserted); on home */
+
+/* True: segment holds `len` bytes (1 .. SEGMENT_MAX) now. False: it waits, and granted() is called
+ * later on the home loop when it holds them. On the client's home loop. */
+bool segment_acquire(MemoryClient *client, Segment *segment, size_t len);
+/* Returns the buffers, or ends the wait (granted is not called then). No-op on an empty one. On the
+ * home loop. */
+void segment_release(Segment *segment);
+
+typedef struct {
+    size_t admitted, limit; /* bytes */
+    unsigned waiting;       /* segments queued now */
+    uint64_t waits;         /* segments that ever had to wait */
+} MemoryStats;
+void memory_get_stats(Memory *memory, MemoryStats *out); /* MT-SAFE */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A logical unit: its identity and settings (loop 0, or constant), what it is to each I/O loop (a
+ * shard), its gate, and the exchange of its engine while commands run. */
+#pragma once
+
+#include "aio/aio.h"
+#include "aio/file.h"
+#include "core/base/loop.h"
+#include "core/mem/segment.h"
+#include "core/scsi/engine.h"
+#include "core/scsi/sense.h"
+
+#include <glib.h>
+
+typedef struct Lun Lun;
+typedef struct LunShard LunShard;
+
+typedef enum { LUN_THIN_AUTO, LUN_THIN_ON, LUN_THIN_OFF } LunThin;
+
+typedef struct {
+    const char *target_name; /* with number: what serial and NAA derive from */
+    unsigned number;
+    const char *path; /* NULL for the null engine */
+    uint64_t size;    /* create, and null */
+    bool create, read_only, write_cache;
+    unsigned block_size; /* 512 or 4096 */
+    const AioEngine *engine;
+    AioParams params;
+    AioMode mode;
+    uint64_t max_transfer; /* bytes for VPD B0; 0: auto */
+    const char *serial;    /* NULL: derived */
+    uint64_t naa;          /* 0: derived */
+    LunThin thin;
+} LunSpec;
+
+/* Opens the store and makes a shard on every I/O loop. Copies what it keeps of spec. Blocks; loop
+ * 0. NULL with error (names the LUN and the key at fault). */
+Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned nloops,
+             GError **error);
+/* Closes after the last command; no nexus knows it any more. done(arg) runs on loop 0 when the file
+ * is synchronised and closed. */
+void lun_close(Lun *lun, LoopFn done, void *arg);
+
+/* --- engine exchange (DESIGN.md section 5): gate closed, drained, synchronised, swapped, gate
+ * open. Commands arriving meanwhile wait in order; none fails. done runs on loop 0 with error ==
+ * NULL, or with what failed - then everything is as it was. At most one exchange at a time per LUN.
+ */
+typedef void (*LunExchanged)(Lun *lun, const GError *error, void *arg);
+void lun_set_engine(Lun *lun, const AioEngine *engine, const AioParams *params, AioMode mode,
+                    unsigned drain_timeout_ms, LunExchanged done, void *arg);
+
+/* Constant, or changed only while the gate is closed: MT-SAFE. */
+const LunSpec *lun_spec(const Lun *lun); /* serial, naa, size resolved */
+uint64_t lun_blocks(const Lun *lun);
+const AioEngine *lun_engine(const Lun *lun);
+const AioParams *lun_params(const Lun *lun);
+AioMode lun_mode(const Lun *lun);
+int lun_sync_error(const Lun *lun); /* -errno of the failed flush, or 0 */
+void lun_clear_sync_error(Lun *lun);
+bool lun_write_cache(const Lun *lun); /* WCE */
+
+/* Per-LUN statistics, summed over its shards; MT-SAFE, relaxed. */
+typedef struct {
+    uint64_t reads, writes, flushes, unmaps, others, errors; /* commands */
+    uint64_t read_bytes, write_bytes;
+    uint64_t queued_by_gate;
+    AioCounters engine; /* of the contexts this LUN uses (shared with other LUNs) */
+} LunStats;
+void lun_get_stats(Lun *lun, LunStats *out);
+
+/* The shard of the loop, touched there only. */
+LunShard *lun_shard(Lun *lun, const Loop *loop);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* An I_T nexus (SAM-5 4.7): one initiator port's relationship with one target port; its tasks, its
+ * unit attentions, its task management. On its home loop. */
+#pragma once
+
+#include "core/mem/segment.h"
+#include "core/scsi/target.h"
+#include "core/scsi/task.h"
+
+typedef enum {
+    TMF_ABORT_TASK,
+    TMF_ABORT_TASK_SET,
+    TMF_CLEAR_TASK_SET,
+    TMF_CLEAR_ACA,
+    TMF_LOGICAL_UNIT_RESET,
+    TMF_TARGET_WARM_RESET,
+    TMF_TARGET_COLD_RESET,
+    TMF_QUERY_TASK,
+    TMF_QUERY_TASK_SET,
+    TMF_I_T_NEXUS_RESET,
+    TMF_QUERY_ASYNC_EVENT,
+} TmfFunction;
+
+/* SAM-5 7.1 service responses. */
+typedef enum {
+    TMF_COMPLETE,
+    TMF_SUCCEEDED, /* a query that found something */
+    TMF_TASK_NOT_FOUND,
+    TMF_REJECTED, /* not supported, or writes did not return in time */
+    TMF_INCORRECT_LUN,
+} TmfResponse;
+
+/* The nexus of an initiator port with a target; `initiator` is copied (SCSI device / port name for
+ * messages and TransportIDs). `transport_id`/`transport_id_len`: SPC-4 7.6.4, copied. */
+Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *initiator,
+                 const uint8_t *transport_id, size_t transport_id_len);
+
+/* Aborts every task (each is released()), then calls closed(arg) and frees the nexus. No answer is
+ * sent for them, no other transport function than cancel and released is called. */
+void nexus_close(Nexus *nexus, LoopFn closed, void *arg);
+
+/* Runs a task management function; done comes once, on the home loop, possibly inside. The rule of
+ * DESIGN.md section 7: complete only when no write of an aborted task can reach the store any more.
+ * `tag` is for ABORT TASK and QUERY TASK. */
+typedef void (*TmfDone)(TmfResponse response, void *arg);
+void nexus_manage(Nexus *nexus, TmfFunction function, uint64_t lun, uint64_t tag, TmfDone done,
+                  void *arg);
+
+ScsiTarget *nexus_target(const Nexus *nexus);
+Loop *nexus_loop(const Nexus *nexus);
+const char *nexus_initiator(const Nexus *nexus);
+unsigned nexus_task_count(const Nexus *nexus); /* submitted and not yet released */

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SCSI status codes, sense keys, additional sense codes, and sense data in both formats (SPC-4
+ * 4.5). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SENSE_MAX 64
+
+enum {
+    SCSI_GOOD = 0x00,
+    SCSI_CHECK_CONDITION = 0x02,
+    SCSI_CONDITION_MET = 0x04,
+    SCSI_BUSY = 0x08,
+    SCSI_RESERVATION_CONFLICT = 0x18,
+    SCSI_TASK_SET_FULL = 0x28,
+    SCSI_ACA_ACTIVE = 0x30,
+    SCSI_TASK_ABORTED = 0x40,
+};
+
+/* Sense key, ASC and ASCQ in one number: 0xKKAAQQ. The names are those of SPC-4 annex E. */
+typedef uint32_t SenseCode;
+#define SENSE_CODE(key, asc, ascq) ((SenseCode)((key) << 16 | (asc) << 8 | (ascq)))
+enum {
+    SENSE_NO_SENSE = SENSE_CODE(0x0, 0x00, 0x00),
+    SENSE_NOT_READY = SENSE_CODE(0x2, 0x04, 0x00),
+    SENSE_FORMAT_IN_PROGRESS = SENSE_CODE(0x2, 0x04, 0x04),
+    SENSE_MEDIUM_NOT_PRESENT = SENSE_CODE(0x2, 0x3a, 0x00),
+    SENSE_WRITE_ERROR = SENSE_CODE(0x3, 0x0c, 0x02),
+    SENSE_READ_ERROR = SENSE_CODE(0x3, 0x11, 0x00),
+    SENSE_INTERNAL_TARGET_FAILURE = SENSE_CODE(0x4, 0x44, 0x00),
+    SENSE_PARAMETER_LIST_LENGTH_ERROR = SENSE_CODE(0x5, 0x1a, 0x00),
+    SENSE_INVALID_OPCODE = SENSE_CODE(0x5, 0x20, 0x00),
+    SENSE_LBA_OUT_OF_RANGE = SENSE_CODE(0x5, 0x21, 0x00),
+    SENSE_INVALID_FIELD_IN_CDB = SENSE_CODE(0x5, 0x24, 0x00),
+    SENSE_LUN_NOT_SUPPORTED = SENSE_CODE(0x5, 0x25, 0x00),
+    SENSE_INVALID_FIELD_IN_PARAMETER_LIST = SENSE_CODE(0x5, 0x26, 0x00),
+    SENSE_SAVING_NOT_SUPPORTED = SENSE_CODE(0x5, 0x39, 0x00),
+    SENSE_INVALID_FIELD_IN_IU = SENSE_CODE(0x5, 0x0e, 0x03),
+    SENSE_POWER_ON_RESET = SENSE_CODE(0x6, 0x29, 0x00),
+    SENSE_BUS_RESET = SENSE_CODE(0x6, 0x29, 0x02),
+    SENSE_DEVICE_RESET = SENSE_CODE(0x6, 0x29, 0x03),
+    SENSE_NEXUS_LOSS = SENSE_CODE(0x6, 0x29, 0x07),
+    SENSE_MODE_PARAMETERS_CHANGED = SENSE_CODE(0x6, 0x2a, 0x01),
+    SENSE_CAPACITY_CHANGED = SENSE_CODE(0x6, 0x2a, 0x09),
+    SENSE_COMMANDS_CLEARED = SENSE_CODE(0x6, 0x2f, 0x00),
+    SENSE_LUNS_CHANGED = SENSE_CODE(0x6, 0x3f, 0x0e),
+    SENSE_WRITE_PROTECTED = SENSE_CODE(0x7, 0x27, 0x00),
+    SENSE_SPACE_ALLOCATION_FAILED = SENSE_CODE(0x7, 0x27, 0x07),
+    SENSE_ABORTED_COMMAND = SENSE_CODE(0xb, 0x00, 0x00),
+    SENSE_MISCOMPARE = SENSE_CODE(0xe, 0x1d, 0x00),
+};
+
+/* Where a CDB or parameter list is wrong; byte < 0: not told. bit < 0: the whole byte. */
+typedef struct {
+    int byte, bit;
+    bool in_cdb;
+} SenseField;
+
+/* Writes sense data in fixed or descriptor format; field may be NULL. Returns its length. */
+unsigned sense_build(uint8_t out[SENSE_MAX], bool descriptor, SenseCode code,
+                     const SenseField *field);
+/* Adds the INFORMATION field (an LBA, or an offset for a miscompare) to sense just built. */
+unsigned sense_set_information(uint8_t out[SENSE_MAX], unsigned len, uint64_t information);

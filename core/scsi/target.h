@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A SCSI target device: a name and the logical units behind it, as each I/O loop sees them. */
+#pragma once
+
+#include "core/scsi/lun.h"
+
+typedef struct ScsiTarget ScsiTarget;
+
+ScsiTarget *scsi_target_new(const char *name, Loop *const *loops, unsigned nloops); /* loop 0 */
+void scsi_target_free(ScsiTarget *target);              /* no nexus, no LUN (asserted); loop 0 */
+const char *scsi_target_name(const ScsiTarget *target); /* MT-SAFE */
+
+/* Shows / withdraws a LUN to every loop; loop 0. Adding before any loop runs commands is immediate;
+ * later, nexuses get REPORTED LUNS DATA HAS CHANGED. remove: done(arg) runs on loop 0 when no loop
+ * knows the LUN any more and its tasks are ended. */
+void scsi_target_add_lun(ScsiTarget *target, Lun *lun);
+void scsi_target_remove_lun(ScsiTarget *target, Lun *lun, LoopFn done, void *arg);
+
+/* On an I/O loop: the LUN of an 8-byte LUN field (peripheral, flat or extended flat addressing,
+ * SAM-5 4.7.5), or NULL. */
+LunShard *scsi_target_find(const ScsiTarget *target, const Loop *loop, uint64_t lun_field);
+/* LUN numbers in ascending order, on an I/O loop; returns the count, fills at most max. */
+unsigned scsi_target_lun_numbers(const ScsiTarget *target, const Loop *loop, unsigned *out,
+                                 unsigned max);
