@@ -14,8 +14,8 @@ typedef struct {
     const char *path;
     AioMode mode;
     bool read_only;
-    bool create;    /* make a missing file, of `size` bytes; an existing one is left as it is */
-    uint64_t size;  /* for create, and for the null store (path NULL) */
+    bool create;   /* make a missing file, of `size` bytes; an existing one is left as it is */
+    uint64_t size; /* for create, and for the null store (path NULL) */
 } AioFileSpec;
 
 /* Opens and locks (OFD write lock on files - read lock when read_only -, O_EXCL on block devices).
@@ -44,11 +44,13 @@ bool aio_file_is_block_device(const AioFile *file);
 /* Smallest request that needs no read-modify-write (1 when buffered); offset and length, bytes. */
 size_t aio_file_offset_align(const AioFile *file);
 size_t aio_file_memory_align(const AioFile *file);
-bool aio_file_can_discard(const AioFile *file);      /* hole punching / BLKDISCARD works */
-bool aio_file_discard_zeroes(const AioFile *file);   /* reads after a discard return zeros */
+bool aio_file_can_discard(const AioFile *file);             /* hole punching / BLKDISCARD works */
+bool aio_file_discard_zeroes(const AioFile *file);          /* reads after a discard return zeros */
 uint64_t aio_file_discard_granularity(const AioFile *file); /* bytes, 0 when it cannot */
 
-/* After a failed flush or FUA write every FLUSH and FUA request ends with this -errno (a second
- * fsync that succeeds proves nothing) until it is cleared. 0: none. MT-SAFE. */
+/* After a failed flush or FUA write (a full disk excepted: FUA writes that met it were not taken at
+ * all) every FLUSH and FUA request ends with this -errno (a second
+ * fsync that succeeds proves nothing) until it is cleared; a reopened file inherits it. 0: none.
+ * MT-SAFE. */
 int aio_file_sync_error(const AioFile *file);
 void aio_file_clear_sync_error(AioFile *file);
