@@ -94,7 +94,6 @@ int sv_arena_make(void)
         return e;
     }
     a->magic = SV_MAGIC;
-    a->size = sizeof(*a);
     a->pid = getpid();
     if (getrandom(&a->uuid, sizeof(a->uuid), 0) != sizeof(a->uuid))
         a->uuid = sv_now() ^ ((uint64_t)getpid() << 40);

@@ -31,7 +31,7 @@ struct sv_shrq {
     _Atomic uint64_t cons CACHELINE;
 };
 
-enum { SV_CQE_SEND = 1, SV_CQE_RECV = 2, SV_CQE_BOUNCE = 4, SV_CQE_NOSLOT = 8 };
+enum { SV_CQE_SEND = 1, SV_CQE_RECV = 2, SV_CQE_BOUNCE = 4 };
 
 struct sv_cqe {
     uint64_t wr_id;
@@ -85,7 +85,7 @@ struct sv_shsrq {
 };
 
 struct sv_arena {
-    uint32_t magic, size;
+    uint32_t magic;
     uint64_t uuid;
     int32_t pid, slot;
     _Atomic uint64_t qp_dirty[SV_MAX_QP / 64];

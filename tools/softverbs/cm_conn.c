@@ -116,73 +116,101 @@ void sv_conn_lost(struct sv_conn *c)
     }
 }
 
-void sv_conn_msg(struct sv_conn *c, struct sv_msg *m, int *fds)
+static void on_req(struct sv_conn *c, struct sv_msg *m, int *fds)
 {
-    struct sv_id *id = c->id;
+    struct sv_id *l = c->listen;
     struct sv_ev *e;
 
-    if (m->type == M_REQ && c->listen && !c->peer) {
-        struct sv_id *l = c->listen;
-
-        conn_take(c, m, fds);
-        if (!c->peer) {
-            sv_msg_simple(c->fd, M_REJ);
-            sv_conn_free(c);
-            return;
-        }
-        c->deadline = 0;
-        e = sv_ev_post(l, RDMA_CM_EVENT_CONNECT_REQUEST, 0);
-        e->ev.listen_id = &l->id;
-        e->ev.id = NULL;
-        e->conn = c;
-        sv_ev_conn(e, m, 56);
+    conn_take(c, m, fds);
+    if (!c->peer) {
+        sv_msg_simple(c->fd, M_REJ);
+        sv_conn_free(c);
         return;
     }
-    if (!id)
+    c->deadline = 0;
+    e = sv_ev_post(l, RDMA_CM_EVENT_CONNECT_REQUEST, 0);
+    e->ev.listen_id = &l->id;
+    e->ev.id = NULL;
+    e->conn = c;
+    sv_ev_conn(e, m, 56);
+}
+
+static void on_rep(struct sv_conn *c, struct sv_msg *m, int *fds)
+{
+    if (c->id->state != S_CONNECT)
+        return;
+    conn_take(c, m, fds);
+    c->deadline = 0;
+    c->id->state = S_REPRCVD;
+    sv_ev_conn(sv_ev_post(c->id, RDMA_CM_EVENT_CONNECT_RESPONSE, 0), m, 196);
+}
+
+static void on_rej(struct sv_conn *c, struct sv_msg *m)
+{
+    if (c->id->state != S_CONNECT && c->id->state != S_ACCEPT)
+        return;
+    c->id->state = S_DONE;
+    c->deadline = 0;
+    sv_ev_conn(sv_ev_post(c->id, RDMA_CM_EVENT_REJECTED, m->status), m, 148);
+}
+
+static void on_rtu(struct sv_conn *c)
+{
+    if (c->id->state != S_ACCEPT)
+        return;
+    c->id->state = S_CONN;
+    c->deadline = 0;
+    sv_ev_post(c->id, RDMA_CM_EVENT_ESTABLISHED, 0);
+}
+
+static void on_dreq(struct sv_conn *c)
+{
+    struct sv_id *id = c->id;
+
+    c->deadline = 0;
+    if (id->state == S_CONN || id->state == S_ACCEPT || id->state == S_REPRCVD) {
+        id->state = S_DREQ_RCVD;
+        if (g.dreq_flush)
+            sv_flush_qpn(c->lqpn);
+        sv_ev_post(id, RDMA_CM_EVENT_DISCONNECTED, 0);
+    } else if (id->state == S_DREQ_SENT) {
+        sv_msg_simple(c->fd, M_DREP);
+        sv_ev_post(id, RDMA_CM_EVENT_DISCONNECTED, 0);
+        sv_timewait(c);
+    }
+}
+
+static void on_drep(struct sv_conn *c)
+{
+    if (c->id->state != S_DREQ_SENT)
+        return;
+    sv_ev_post(c->id, RDMA_CM_EVENT_DISCONNECTED, 0);
+    sv_timewait(c);
+}
+
+void sv_conn_msg(struct sv_conn *c, struct sv_msg *m, int *fds)
+{
+    if (m->type == M_REQ && c->listen && !c->peer) {
+        on_req(c, m, fds);
+        return;
+    }
+    if (!c->id)
         return;
     switch (m->type) {
     case M_REP:
-        if (id->state != S_CONNECT)
-            break;
-        conn_take(c, m, fds);
-        c->deadline = 0;
-        id->state = S_REPRCVD;
-        e = sv_ev_post(id, RDMA_CM_EVENT_CONNECT_RESPONSE, 0);
-        sv_ev_conn(e, m, 196);
+        on_rep(c, m, fds);
         break;
     case M_REJ:
-        if (id->state != S_CONNECT && id->state != S_ACCEPT)
-            break;
-        id->state = S_DONE;
-        c->deadline = 0;
-        e = sv_ev_post(id, RDMA_CM_EVENT_REJECTED, m->status);
-        sv_ev_conn(e, m, 148);
+        on_rej(c, m);
         break;
     case M_RTU:
-        if (id->state != S_ACCEPT)
-            break;
-        id->state = S_CONN;
-        c->deadline = 0;
-        sv_ev_post(id, RDMA_CM_EVENT_ESTABLISHED, 0);
+        on_rtu(c);
         break;
     case M_DREQ:
-        c->deadline = 0;
-        if (id->state == S_CONN || id->state == S_ACCEPT || id->state == S_REPRCVD) {
-            id->state = S_DREQ_RCVD;
-            if (g.dreq_flush)
-                sv_flush_qpn(c->lqpn);
-            sv_ev_post(id, RDMA_CM_EVENT_DISCONNECTED, 0);
-        } else if (id->state == S_DREQ_SENT) {
-            sv_msg_simple(c->fd, M_DREP);
-            sv_ev_post(id, RDMA_CM_EVENT_DISCONNECTED, 0);
-            sv_timewait(c);
-        }
+        on_dreq(c);
         break;
     case M_DREP:
-        if (id->state != S_DREQ_SENT)
-            break;
-        sv_ev_post(id, RDMA_CM_EVENT_DISCONNECTED, 0);
-        sv_timewait(c);
+        on_drep(c);
         break;
     }
 }

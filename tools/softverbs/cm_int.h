@@ -141,9 +141,6 @@ void sv_flush_qpn(uint32_t qpn);
 void sv_fill_endpoint(struct sv_msg *m, int *fds, uint32_t qpn);
 void sv_peer_lost(struct sv_peer *p);
 
-/* cm_thread.c */
-void sv_dirty(void);
-
 /* cm_addr.c */
 socklen_t sv_sa_len(const struct sockaddr *a);
 __be16 *sv_sa_port(struct sockaddr *a);

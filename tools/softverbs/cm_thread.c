@@ -17,73 +17,81 @@
 pthread_mutex_t sv_cm_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t sv_cm_cond = PTHREAD_COND_INITIALIZER;
 
-void sv_dirty(void)
+/* What can only be done without g.obj: connections to break, the device to remove. */
+struct later {
+    uint32_t brk[64], nbrk;
+    bool gone;
+};
+
+static void each_dirty(_Atomic uint64_t *map, uint32_t words,
+                       void (*serve)(uint32_t, struct later *), struct later *l)
 {
-    uint32_t brk[64], nbrk = 0;
-    bool gone = false;
-    uint64_t w;
+    for (uint32_t i = 0; i < words; i++)
+        if (atomic_load(&map[i]))
+            for (uint64_t w = atomic_exchange(&map[i], 0); w; w &= w - 1)
+                serve(i * 64 + __builtin_ctzll(w), l);
+}
+
+static void dirty_qp(uint32_t i, struct later *l)
+{
+    struct sv_qp *qp = atomic_load(&g.qp[i]);
+    uint32_t bits;
+
+    if (!qp)
+        return;
+    bits = atomic_exchange(&qp->sh->dirty, 0);
+    if (bits & SV_DIRTY_ERR)
+        sv_qp_error(qp, (int)atomic_exchange(&qp->sh->async, 0) - 1);
+    if (bits & SV_DIRTY_RESUME) {
+        pthread_mutex_lock(&qp->sqlock);
+        if (!qp->forced_rnr)
+            sv_run_sq(qp);
+        pthread_mutex_unlock(&qp->sqlock);
+    }
+    if (bits & SV_DIRTY_BREAK && l->nbrk < 64)
+        l->brk[l->nbrk++] = qp->x.qp_base.qp_num;
+    if (bits & SV_DIRTY_GONE)
+        l->gone = true;
+}
+
+static void dirty_cq(uint32_t i, struct later *l)
+{
+    struct sv_cq *cq = atomic_load(&g.cq[i]);
+
+    (void)l;
+    if (!cq)
+        return;
+    sv_async_event(cq->cq.context, IBV_EVENT_CQ_ERR, cq, &cq->async_delivered);
+    for (uint32_t k = 0; k < SV_MAX_QP; k++) {
+        struct sv_qp *qp = atomic_load(&g.qp[k]);
+
+        if (qp && (qp->x.qp_base.send_cq == &cq->cq || qp->x.qp_base.recv_cq == &cq->cq))
+            sv_qp_error(qp, IBV_EVENT_QP_FATAL);
+    }
+}
+
+static void dirty_srq(uint32_t i, struct later *l)
+{
+    struct sv_srq *s = atomic_load(&g.srq[i]);
+
+    (void)l;
+    if (s)
+        sv_async_event(s->srq.context, IBV_EVENT_SRQ_LIMIT_REACHED, s, &s->async_delivered);
+}
+
+/* What peers, and our own threads, left to be done. */
+static void serve_dirty(void)
+{
+    struct later l = {.nbrk = 0};
 
     pthread_mutex_lock(&g.obj);
-    for (uint32_t i = 0; i < SV_MAX_QP / 64; i++) {
-        if (!atomic_load(&g.a->qp_dirty[i]))
-            continue;
-        w = atomic_exchange(&g.a->qp_dirty[i], 0);
-        for (; w; w &= w - 1) {
-            struct sv_qp *qp = atomic_load(&g.qp[i * 64 + __builtin_ctzll(w)]);
-            uint32_t bits, ev;
-
-            if (!qp)
-                continue;
-            bits = atomic_exchange(&qp->sh->dirty, 0);
-            if (bits & SV_DIRTY_ERR) {
-                ev = atomic_exchange(&qp->sh->async, 0);
-                sv_qp_error(qp, (int)ev - 1);
-            }
-            if (bits & SV_DIRTY_RESUME) {
-                pthread_mutex_lock(&qp->sqlock);
-                if (!qp->forced_rnr)
-                    sv_run_sq(qp);
-                pthread_mutex_unlock(&qp->sqlock);
-            }
-            if (bits & SV_DIRTY_BREAK && nbrk < 64)
-                brk[nbrk++] = qp->x.qp_base.qp_num;
-            if (bits & SV_DIRTY_GONE)
-                gone = true;
-        }
-    }
-    for (uint32_t i = 0; i < SV_MAX_CQ / 64; i++) {
-        if (!atomic_load(&g.a->cq_dirty[i]))
-            continue;
-        w = atomic_exchange(&g.a->cq_dirty[i], 0);
-        for (; w; w &= w - 1) {
-            struct sv_cq *cq = atomic_load(&g.cq[i * 64 + __builtin_ctzll(w)]);
-
-            if (!cq)
-                continue;
-            sv_async_event(cq->cq.context, IBV_EVENT_CQ_ERR, cq, &cq->async_delivered);
-            for (uint32_t k = 0; k < SV_MAX_QP; k++) {
-                struct sv_qp *qp = atomic_load(&g.qp[k]);
-
-                if (qp && (qp->x.qp_base.send_cq == &cq->cq || qp->x.qp_base.recv_cq == &cq->cq))
-                    sv_qp_error(qp, IBV_EVENT_QP_FATAL);
-            }
-        }
-    }
-    for (uint32_t i = 0; i < SV_MAX_SRQ / 64; i++) {
-        if (!atomic_load(&g.a->srq_dirty[i]))
-            continue;
-        w = atomic_exchange(&g.a->srq_dirty[i], 0);
-        for (; w; w &= w - 1) {
-            struct sv_srq *s = atomic_load(&g.srq[i * 64 + __builtin_ctzll(w)]);
-
-            if (s)
-                sv_async_event(s->srq.context, IBV_EVENT_SRQ_LIMIT_REACHED, s, &s->async_delivered);
-        }
-    }
+    each_dirty(g.a->qp_dirty, SV_MAX_QP / 64, dirty_qp, &l);
+    each_dirty(g.a->cq_dirty, SV_MAX_CQ / 64, dirty_cq, &l);
+    each_dirty(g.a->srq_dirty, SV_MAX_SRQ / 64, dirty_srq, &l);
     pthread_mutex_unlock(&g.obj);
-    while (nbrk)
-        sv_cm_break(brk[--nbrk]);
-    if (gone)
+    while (l.nbrk)
+        sv_cm_break(l.brk[--l.nbrk]);
+    if (l.gone)
         sv_device_gone();
 }
 
@@ -134,11 +142,49 @@ static void on_conn(struct sv_conn *c)
             close(fds[i]);
 }
 
+static void on_proc(int lfd)
+{
+    int fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd >= 0)
+        sv_fd_add(fd, F_ATTACH, NULL);
+}
+
+static void on_event(uint64_t key)
+{
+    struct sv_fdent *f = sv_fd_find(key);
+    int fd = (uint32_t)key;
+    uint64_t v;
+
+    if (!f)
+        return;
+    switch (f->kind) {
+    case F_KICK:
+        (void)!read(fd, &v, 8);
+        break;
+    case F_PROC:
+        on_proc(fd);
+        break;
+    case F_ATTACH:
+        on_attach(fd);
+        break;
+    case F_LISTEN:
+        on_accept(f->obj, fd);
+        break;
+    case F_CONN:
+        on_conn(f->obj);
+        break;
+    case F_PEER:
+        sv_peer_lost(f->obj);
+        break;
+    }
+}
+
 static void *cm_thread(void *arg)
 {
     bool poll_faults = getenv("SOFTVERBS_FAULT_FILE") != NULL;
     struct epoll_event ev[16];
-    uint64_t next = UINT64_MAX, v;
+    uint64_t next = UINT64_MAX;
 
     (void)arg;
     for (;;) {
@@ -153,39 +199,10 @@ static void *cm_thread(void *arg)
         if (poll_faults)
             sv_fault_poll();
         pthread_mutex_lock(&sv_cm_lock);
-        for (int i = 0; i < n; i++) {
-            int fd = (uint32_t)ev[i].data.u64;
-            struct sv_fdent *f = sv_fd_find(ev[i].data.u64);
-
-            if (!f)
-                continue;
-            switch (f->kind) {
-            case F_KICK:
-                (void)!read(fd, &v, 8);
-                break;
-            case F_PROC: {
-                int s = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-                if (s >= 0)
-                    sv_fd_add(s, F_ATTACH, NULL);
-                break;
-            }
-            case F_ATTACH:
-                on_attach(fd);
-                break;
-            case F_LISTEN:
-                on_accept(f->obj, fd);
-                break;
-            case F_CONN:
-                on_conn(f->obj);
-                break;
-            case F_PEER:
-                sv_peer_lost(f->obj);
-                break;
-            }
-        }
+        for (int i = 0; i < n; i++)
+            on_event(ev[i].data.u64);
         pthread_mutex_unlock(&sv_cm_lock);
-        sv_dirty();
+        serve_dirty();
         next = sv_blocked_scan();
         pthread_mutex_lock(&sv_cm_lock);
         t = sv_conn_timers();

@@ -67,7 +67,7 @@ struct sv_qp {
     struct ibv_qp_ex x; /* x.qp_base is the ibv_qp */
     struct sv_shqp *sh;
     uint32_t idx, gen, async_delivered;
-    bool sig_all, freed, last_wqe;
+    bool sig_all, last_wqe;
     struct ibv_qp_cap cap;
     struct ibv_qp_attr attr;
     struct sv_rqlocal rql;

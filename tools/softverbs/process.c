@@ -85,10 +85,9 @@ static void fork_child(void)
         g.gone = true;
 }
 
-static int init_once(void)
+static void read_env(void)
 {
     const char *s;
-    int slot, r;
 
     g.retry_ns = env_ms("SOFTVERBS_RETRY_MS", 200);
     g.timewait_ns = env_ms("SOFTVERBS_TIMEWAIT_MS", 20);
@@ -99,47 +98,73 @@ static int init_once(void)
     g.reject_ms = env_ms("SOFTVERBS_REJECT_MS", 50) / 1000000;
     s = getenv("SOFTVERBS_LINK");
     g.link_ib = s && !strcasecmp(s, "ib");
+}
 
-    s = getenv("SOFTVERBS_DIR");
+/* Where the processes meet. */
+static int make_dir(void)
+{
+    const char *s = getenv("SOFTVERBS_DIR");
+
+    if (s && strlen(s) >= sizeof(g.dir)) {
+        fprintf(stderr, "softverbs: SOFTVERBS_DIR is too long\n");
+        return ENAMETOOLONG;
+    }
     if (s && *s)
         snprintf(g.dir, sizeof(g.dir), "%s", s);
     else
         snprintf(g.dir, sizeof(g.dir), "%s/softverbs-%u",
                  access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm", (unsigned)geteuid());
-    if (s && strlen(s) >= sizeof(g.dir)) {
-        fprintf(stderr, "softverbs: SOFTVERBS_DIR is too long\n");
-        return ENAMETOOLONG;
-    }
     if (mkdir(g.dir, 0700) && errno != EEXIST) {
-        fprintf(stderr, "softverbs: %s: %s\n", g.dir, strerror(errno));
-        return errno;
-    }
+        int e = errno;
 
-    r = sv_arena_make();
+        fprintf(stderr, "softverbs: %s: %s\n", g.dir, strerror(e));
+        return e;
+    }
+    return 0;
+}
+
+/* A slot number, unique among live processes of this directory, makes QP numbers unique too.
+ * The lock dies with the process. */
+static int take_slot(void)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/locks", g.dir);
+    g.lockfd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (g.lockfd < 0) {
+        int e = errno;
+
+        fprintf(stderr, "softverbs: %s: %s\n", path, strerror(e));
+        return e;
+    }
+    for (int slot = 1; slot < (int)SV_MAX_SLOT; slot++) {
+        struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1};
+
+        if (!fcntl(g.lockfd, F_OFD_SETLK, &fl)) {
+            g.a->slot = slot;
+            return 0;
+        }
+    }
+    fprintf(stderr, "softverbs: %s: all of %u processes are there\n", g.dir, SV_MAX_SLOT - 1);
+    return EAGAIN;
+}
+
+static int init_once(void)
+{
+    int r;
+
+    read_env();
+    r = make_dir();
+    if (!r)
+        r = sv_arena_make();
     if (r)
         return r;
     g.kickfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (g.kickfd < 0)
         return errno;
-
-    /* A slot number, unique among live processes of this directory, makes
-     * QP numbers unique too.  The lock dies with the process. */
-    char path[128];
-
-    snprintf(path, sizeof(path), "%s/locks", g.dir);
-    g.lockfd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (g.lockfd < 0)
-        return errno;
-    for (slot = 1; slot < (int)SV_MAX_SLOT; slot++) {
-        struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1};
-
-        if (!fcntl(g.lockfd, F_OFD_SETLK, &fl))
-            break;
-    }
-    if (slot == (int)SV_MAX_SLOT)
-        return EAGAIN;
-    g.a->slot = slot;
-
+    r = take_slot();
+    if (r)
+        return r;
     g.dev.node_type = IBV_NODE_CA;
     g.dev.transport_type = IBV_TRANSPORT_IB;
     strcpy(g.dev.name, "softverbs0");

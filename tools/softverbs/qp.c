@@ -8,25 +8,24 @@
 #include "tools/softverbs/rq.h"
 #include "tools/softverbs/send.h"
 
-struct ibv_qp *sv_create_qp_ex(struct ibv_context *c, struct ibv_qp_init_attr_ex *a)
+/* 0 or an errno. */
+static int check_init_attr(const struct ibv_qp_init_attr_ex *a)
 {
     const uint64_t ops = IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM |
                          IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM |
                          IBV_QP_EX_WITH_RDMA_READ | IBV_QP_EX_WITH_LOCAL_INV |
                          IBV_QP_EX_WITH_BIND_MW | IBV_QP_EX_WITH_SEND_WITH_INV;
-    bool ex = a->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
-    struct sv_qp *qp;
-    struct sv_shqp *sh;
+    const uint32_t known =
+        IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS | IBV_QP_INIT_ATTR_CREATE_FLAGS;
     const char *why = NULL;
 
-    if (a->comp_mask & ~(uint32_t)(IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS |
-                                   IBV_QP_INIT_ATTR_CREATE_FLAGS) ||
-        a->qp_type != IBV_QPT_RC || (ex && a->send_ops_flags & ~ops)) {
-        sv_diag("ibv_create_qp: only RC QPs are provided (type %d)", a->qp_type);
-        errno = EOPNOTSUPP;
-        return NULL;
+    if (a->comp_mask & ~known || a->qp_type != IBV_QPT_RC ||
+        (a->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS && a->send_ops_flags & ~ops) ||
+        (a->comp_mask & IBV_QP_INIT_ATTR_CREATE_FLAGS && a->create_flags)) {
+        sv_diag("ibv_create_qp: only plain RC QPs are provided (type %d)", a->qp_type);
+        return EOPNOTSUPP;
     }
-    if (!a->pd || !a->send_cq || !a->recv_cq)
+    if (!(a->comp_mask & IBV_QP_INIT_ATTR_PD) || !a->pd || !a->send_cq || !a->recv_cq)
         why = "no PD or CQ";
     else if (a->cap.max_send_wr > SV_MAX_WR || a->cap.max_recv_wr > SV_MAX_WR)
         why = "max_send_wr or max_recv_wr";
@@ -34,47 +33,52 @@ struct ibv_qp *sv_create_qp_ex(struct ibv_context *c, struct ibv_qp_init_attr_ex
         why = "max_send_sge or max_recv_sge";
     else if (a->cap.max_inline_data > SV_MAX_INLINE)
         why = "max_inline_data";
-    if (why) {
-        sv_diag("ibv_create_qp: %s", why);
-        errno = EINVAL;
-        return NULL;
-    }
-    qp = calloc(1, sizeof(*qp));
-    if (!qp)
-        return NULL;
-    qp->cap = a->cap;
-    if (!qp->cap.max_send_sge)
-        qp->cap.max_send_sge = 1;
-    if (!g.strict && qp->cap.max_inline_data < 64)
-        qp->cap.max_inline_data = 64; /* what a send queue entry has room for anyway */
-    if (a->srq)
-        qp->cap.max_recv_wr = qp->cap.max_recv_sge = 0;
-    else if (!qp->cap.max_recv_sge)
-        qp->cap.max_recv_sge = 1;
-    if (ex) {
-        size_t n = qp->cap.max_send_wr;
+    if (!why)
+        return 0;
+    sv_diag("ibv_create_qp: %s", why);
+    return EINVAL;
+}
 
-        qp->bwr = calloc(n + 1, sizeof(*qp->bwr));
-        qp->bsge = calloc(n * qp->cap.max_send_sge + 1, sizeof(*qp->bsge));
-        qp->binl = malloc(n * qp->cap.max_inline_data + 1);
-        if (!qp->bwr || !qp->bsge || !qp->binl)
-            goto nomem;
-        qp->x.comp_mask = 0;
-        sv_qp_ex_init(qp);
-    }
-    pthread_mutex_lock(&g.obj);
+static struct ibv_qp_cap granted_cap(const struct ibv_qp_init_attr_ex *a)
+{
+    struct ibv_qp_cap cap = a->cap;
+
+    if (!cap.max_send_sge)
+        cap.max_send_sge = 1;
+    if (!g.strict && cap.max_inline_data < 64)
+        cap.max_inline_data = 64; /* what a send queue entry has room for anyway */
+    if (a->srq)
+        cap.max_recv_wr = cap.max_recv_sge = 0;
+    else if (!cap.max_recv_sge)
+        cap.max_recv_sge = 1;
+    return cap;
+}
+
+static bool init_builder(struct sv_qp *qp)
+{
+    size_t n = qp->cap.max_send_wr;
+
+    qp->bwr = calloc(n + 1, sizeof(*qp->bwr));
+    qp->bsge = calloc(n * qp->cap.max_send_sge + 1, sizeof(*qp->bsge));
+    qp->binl = malloc(n * qp->cap.max_inline_data + 1);
+    sv_qp_ex_init(qp);
+    return qp->bwr && qp->bsge && qp->binl;
+}
+
+/* What peers see; false: no number or no memory left. g.obj held. */
+static bool init_shared(struct sv_qp *qp, const struct ibv_qp_init_attr_ex *a)
+{
+    struct sv_shqp *sh;
+
     ALLOC_IDX(g.qp, SV_MAX_QP, next_qp, qp->idx);
     sh = qp->sh = &g.a->qp[qp->idx];
-    if (!qp->idx || sv_rq_init(&sh->rq, &qp->rql, qp->cap.max_recv_wr, qp->cap.max_recv_sge)) {
-        pthread_mutex_unlock(&g.obj);
-        goto nomem;
-    }
+    if (!qp->idx || sv_rq_init(&sh->rq, &qp->rql, qp->cap.max_recv_wr, qp->cap.max_recv_sge))
+        return false;
     if (!sh->bnc_off)
         sh->bnc_off = sv_alloc(SV_BOUNCE_RING); /* stays with the slot */
     if (!sh->bnc_off) {
         sv_rq_fini(&sh->rq, &qp->rql);
-        pthread_mutex_unlock(&g.obj);
-        goto nomem;
+        return false;
     }
     if (!sh->inited) {
         sv_mutex_shared(&sh->rlock);
@@ -94,36 +98,74 @@ struct ibv_qp *sv_create_qp_ex(struct ibv_context *c, struct ibv_qp_init_attr_ex
     sh->bnc_prod = sh->bnc_cons = 0;
     sh->infl = 0;
     atomic_store(&sh->gen, qp->gen);
-    qp->sig_all = a->sq_sig_all;
-    qp->pchan = -1;
-    pthread_mutex_init(&qp->sqlock, NULL);
-    pthread_mutex_init(&qp->block, NULL);
-    pthread_mutex_init(&qp->x.qp_base.mutex, NULL);
-    pthread_cond_init(&qp->x.qp_base.cond, NULL);
-    qp->x.qp_base.context = c;
-    qp->x.qp_base.qp_context = a->qp_context;
-    qp->x.qp_base.pd = a->pd;
-    qp->x.qp_base.send_cq = a->send_cq;
-    qp->x.qp_base.recv_cq = a->recv_cq;
-    qp->x.qp_base.srq = a->srq;
-    qp->x.qp_base.handle = qp->idx;
-    qp->x.qp_base.qp_num = sh->qpn;
-    qp->x.qp_base.state = IBV_QPS_RESET;
-    qp->x.qp_base.qp_type = a->qp_type;
-    ((struct sv_pd *)a->pd)->refs++;
-    ((struct sv_cq *)a->send_cq)->refs++;
-    ((struct sv_cq *)a->recv_cq)->refs++;
-    if (a->srq)
-        ((struct sv_srq *)a->srq)->refs++;
-    a->cap = qp->cap;
-    atomic_store(&g.qp[qp->idx], qp);
-    pthread_mutex_unlock(&g.obj);
-    return &qp->x.qp_base;
-nomem:
+    return true;
+}
+
+/* What the program sees. */
+static void init_base(struct ibv_qp *q, struct ibv_context *c, const struct ibv_qp_init_attr_ex *a)
+{
+    pthread_mutex_init(&q->mutex, NULL);
+    pthread_cond_init(&q->cond, NULL);
+    q->context = c;
+    q->qp_context = a->qp_context;
+    q->pd = a->pd;
+    q->send_cq = a->send_cq;
+    q->recv_cq = a->recv_cq;
+    q->srq = a->srq;
+    q->handle = to_qp(q)->idx;
+    q->qp_num = to_qp(q)->sh->qpn;
+    q->state = IBV_QPS_RESET;
+    q->qp_type = a->qp_type;
+}
+
+static void count_refs(const struct ibv_qp *q, int n)
+{
+    ((struct sv_pd *)q->pd)->refs += n;
+    ((struct sv_cq *)q->send_cq)->refs += n;
+    ((struct sv_cq *)q->recv_cq)->refs += n;
+    if (q->srq)
+        ((struct sv_srq *)q->srq)->refs += n;
+}
+
+static void free_qp(struct sv_qp *qp)
+{
+    free(qp->pend);
     free(qp->bwr);
     free(qp->bsge);
     free(qp->binl);
     free(qp);
+}
+
+struct ibv_qp *sv_create_qp_ex(struct ibv_context *c, struct ibv_qp_init_attr_ex *a)
+{
+    struct sv_qp *qp;
+
+    errno = check_init_attr(a);
+    if (errno)
+        return NULL;
+    qp = calloc(1, sizeof(*qp));
+    if (!qp)
+        return NULL;
+    qp->cap = granted_cap(a);
+    qp->sig_all = a->sq_sig_all;
+    qp->pchan = -1;
+    pthread_mutex_init(&qp->sqlock, NULL);
+    pthread_mutex_init(&qp->block, NULL);
+    if (a->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS && !init_builder(qp))
+        goto free_qp;
+    pthread_mutex_lock(&g.obj);
+    if (!init_shared(qp, a))
+        goto unlock;
+    init_base(&qp->x.qp_base, c, a);
+    count_refs(&qp->x.qp_base, 1);
+    a->cap = qp->cap;
+    atomic_store(&g.qp[qp->idx], qp);
+    pthread_mutex_unlock(&g.obj);
+    return &qp->x.qp_base;
+unlock:
+    pthread_mutex_unlock(&g.obj);
+free_qp:
+    free_qp(qp);
     errno = ENOMEM;
     return NULL;
 }
@@ -194,15 +236,7 @@ EXPORT int ibv_destroy_qp(struct ibv_qp *q)
 
     sv_async_purge(q->context, &qp->async_delivered, &q->mutex, &q->cond, &q->events_completed);
     sv_qp_detach(qp);
-    s->refs--;
-    r->refs--;
-    if (q->srq)
-        ((struct sv_srq *)q->srq)->refs--;
-    ((struct sv_pd *)q->pd)->refs--;
-    free(qp->pend);
-    free(qp->bwr);
-    free(qp->bsge);
-    free(qp->binl);
-    free(qp);
+    count_refs(q, -1);
+    free_qp(qp);
     return 0;
 }

@@ -10,8 +10,7 @@ struct ibv_qp *sv_create_qp_ex(struct ibv_context *c, struct ibv_qp_init_attr_ex
 void sv_qp_ex_init(struct sv_qp *qp);
 /* ibv_modify_qp, but leaves errno alone. */
 int sv_modify_qp(struct sv_qp *qp, struct ibv_qp_attr *attr, int mask);
-/* Finds the peer of that QP number, or lets go of it. */
-int sv_qp_attach(struct sv_qp *qp, uint32_t dest);
+/* Lets go of the peer. */
 void sv_qp_detach(struct sv_qp *qp);
 
 /* To ERR, everything posted flushed; event: an ibv_event_type to report, or -1. */

@@ -229,73 +229,85 @@ static int check_wr(struct sv_qp *qp, const struct ibv_send_wr *wr)
     return 0;
 }
 
+/* Inline data, in one piece: where it lies, or gathered in buf. NULL: none. */
+static const void *inline_data(const struct ibv_send_wr *wr, uint8_t *buf)
+{
+    uint8_t *d = buf;
+
+    if (!(wr->send_flags & IBV_SEND_INLINE) || wr->opcode == IBV_WR_LOCAL_INV ||
+        wr->opcode == IBV_WR_BIND_MW)
+        return NULL;
+    if (wr->num_sge == 1)
+        return (void *)(uintptr_t)wr->sg_list[0].addr;
+    for (int i = 0; i < wr->num_sge; i++) {
+        memcpy(d, (void *)(uintptr_t)wr->sg_list[i].addr, wr->sg_list[i].length);
+        d += wr->sg_list[i].length;
+    }
+    return buf;
+}
+
+static int check_room(const struct sv_qp *qp, uint32_t state)
+{
+    if (unlikely(state < IBV_QPS_RTS)) {
+        sv_diag("QP 0x%x: post_send in state %u", qp->x.qp_base.qp_num, state);
+        return EINVAL;
+    }
+    if (unlikely(qp->sq_head - atomic_load_explicit(&qp->sq_tail, memory_order_acquire) >=
+                 qp->cap.max_send_wr)) {
+        sv_diag("QP 0x%x: send queue full (%u WRs whose completions were not polled)",
+                qp->x.qp_base.qp_num, qp->cap.max_send_wr);
+        return ENOMEM;
+    }
+    return 0;
+}
+
+static int post_one(struct sv_qp *qp, const struct ibv_send_wr *wr)
+{
+    uint32_t state = atomic_load(&qp->sh->state), len = 0;
+    int r = check_room(qp, state), block = 0;
+    uint8_t buf[SV_MAX_INLINE];
+    const void *inl;
+    uint64_t seq;
+
+    if (likely(!r))
+        r = check_wr(qp, wr);
+    if (unlikely(r))
+        return r;
+    seq = ++qp->sq_head;
+    if (unlikely(state == IBV_QPS_ERR || state == IBV_QPS_SQE)) {
+        sv_flush_sq(qp);
+        sv_complete(qp, wr, seq, IBV_WC_WR_FLUSH_ERR, 0);
+        return 0;
+    }
+    inl = inline_data(wr, buf);
+    if (likely(qp->phead == qp->ptail && state == IBV_QPS_RTS)) {
+        block = sv_execute(qp, wr, inl, &len, seq);
+        if (likely(block != BLOCK_RNR && block != BLOCK_PEER)) {
+            finish(qp, wr, seq, block, len);
+            return 0;
+        }
+    }
+    r = enqueue(qp, wr, inl, seq);
+    if (unlikely(r))
+        qp->sq_head--;
+    else if (block)
+        set_block(qp, block);
+    return r;
+}
+
 int sv_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
 {
     struct sv_qp *qp = to_qp(ibqp);
-    uint8_t ibuf[SV_MAX_INLINE];
-    int ret = 0;
+    int r = 0;
 
     pthread_mutex_lock(&qp->sqlock);
     for (; wr; wr = wr->next) {
-        uint32_t state = atomic_load(&qp->sh->state), len = 0;
-        const void *inl = NULL;
-        uint64_t seq;
-        int r;
-
-        if (unlikely(state < IBV_QPS_RTS)) {
-            sv_diag("QP 0x%x: post_send in state %u", ibqp->qp_num, state);
-            ret = EINVAL;
+        r = post_one(qp, wr);
+        if (unlikely(r))
             break;
-        }
-        if (unlikely(qp->sq_head - atomic_load_explicit(&qp->sq_tail, memory_order_acquire) >=
-                     qp->cap.max_send_wr)) {
-            sv_diag("QP 0x%x: send queue full (%u WRs whose completions were not polled)",
-                    ibqp->qp_num, qp->cap.max_send_wr);
-            ret = ENOMEM;
-            break;
-        }
-        ret = check_wr(qp, wr);
-        if (unlikely(ret))
-            break;
-        seq = ++qp->sq_head;
-        if (unlikely(state == IBV_QPS_ERR || state == IBV_QPS_SQE)) {
-            sv_flush_sq(qp);
-            sv_complete(qp, wr, seq, IBV_WC_WR_FLUSH_ERR, 0);
-            continue;
-        }
-        if (wr->send_flags & IBV_SEND_INLINE && wr->opcode != IBV_WR_LOCAL_INV &&
-            wr->opcode != IBV_WR_BIND_MW) {
-            inl = ibuf;
-            if (wr->num_sge == 1) {
-                inl = (void *)(uintptr_t)wr->sg_list[0].addr;
-            } else {
-                uint8_t *d = ibuf;
-
-                for (int i = 0; i < wr->num_sge; i++) {
-                    memcpy(d, (void *)(uintptr_t)wr->sg_list[i].addr, wr->sg_list[i].length);
-                    d += wr->sg_list[i].length;
-                }
-            }
-        }
-        if (likely(qp->phead == qp->ptail && state == IBV_QPS_RTS)) {
-            r = sv_execute(qp, wr, inl, &len, seq);
-            if (likely(r != BLOCK_RNR && r != BLOCK_PEER)) {
-                finish(qp, wr, seq, r, len);
-                continue;
-            }
-            ret = enqueue(qp, wr, inl, seq);
-            if (!ret)
-                set_block(qp, r);
-        } else {
-            ret = enqueue(qp, wr, inl, seq);
-        }
-        if (ret) {
-            qp->sq_head--;
-            break;
-        }
     }
     pthread_mutex_unlock(&qp->sqlock);
-    if (unlikely(ret))
+    if (unlikely(r))
         *bad = wr;
-    return ret;
+    return r;
 }
