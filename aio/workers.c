@@ -348,3 +348,13 @@ unsigned aio_workers_alive(AioWorkers *pool)
     pthread_mutex_unlock(&pool->lock);
     return alive;
 }
+
+unsigned aio_workers_idle(AioWorkers *pool)
+{
+    unsigned idle = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (const Worker *worker = pool->idle; worker; worker = worker->below)
+        idle++;
+    pthread_mutex_unlock(&pool->lock);
+    return idle;
+}
