@@ -62,10 +62,11 @@ static void workers_signal(AioWorkers *pool)
 {
     uint64_t one = 1;
     ssize_t written;
+
+    aio_count_shared(&pool->counters->event_writes, 1);
     do
         written = write(pool->event_fd, &one, sizeof(one));
     while (written < 0 && errno == EINTR);
-    aio_count_shared(&pool->counters->event_writes, 1);
 }
 
 /* The request may be gone as soon as it is on the list. */
