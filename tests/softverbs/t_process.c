@@ -161,8 +161,7 @@ int sender(uint16_t p)
     }
 }
 
-/* Runs this program again, as the sender. */
-static pid_t spawn(const char *what)
+pid_t spawn(const char *what)
 {
     pid_t child = fork();
 
@@ -174,6 +173,14 @@ static pid_t spawn(const char *what)
         _exit(127);
     }
     return child;
+}
+
+int run_self(const char *what)
+{
+    int st;
+
+    MUST(waitpid(spawn(what), &st, 0) > 0);
+    return WIFEXITED(st) ? WEXITSTATUS(st) : 255;
 }
 
 static void kill_sender(struct rdma_event_channel *lc, int round)
@@ -220,6 +227,67 @@ void t_kill(void)
 
     for (int round = 0; round < 10; round++)
         kill_sender(lc, round);
+    rdma_destroy_id(l);
+    rdma_destroy_event_channel(lc);
+}
+
+/* Takes what comes, asleep in between. */
+int receiver(uint16_t p)
+{
+    struct rdma_conn_param cp = cp0;
+    struct end c = {0};
+
+    resolve(&c, p);
+    equip(&c, &dflt);
+    for (int i = 0; i < 16; i++)
+        rx(&c, i, 0, 200);
+    MUST(rdma_connect(c.id, &cp) == 0);
+    eat(c.ch, RDMA_CM_EVENT_ESTABLISHED);
+    for (;;) {
+        struct ibv_wc w[16];
+        struct ibv_cq *cq;
+        void *ctx;
+        int n;
+
+        ibv_req_notify_cq(c.cq, 0);
+        while ((n = ibv_poll_cq(c.cq, 16, w)) > 0)
+            for (int i = 0; i < n; i++)
+                rx(&c, w[i].wr_id, 0, 200);
+        MUST(ibv_get_cq_event(c.cc, &cq, &ctx) == 0);
+        ibv_ack_cq_events(cq, 1);
+    }
+}
+
+/* A receiver killed while we send: our own program sees an error, not a signal. */
+void t_kill_receiver(void)
+{
+    struct rdma_event_channel *lc = rdma_create_event_channel();
+    struct rdma_cm_id *l = listener(lc, ++port);
+
+    for (int round = 0; round < 20; round++) {
+        pid_t child = spawn("--receiver"), killer;
+        struct ibv_wc w;
+        struct end s;
+
+        accept_end(lc, &s, NULL, 0);
+        killer = fork();
+        if (!killer) {
+            usleep(5000 + 777 * round);
+            kill(child, SIGKILL);
+            _exit(0);
+        }
+        do {
+            MUST(tx(&s, 1, IBV_WR_SEND, 0, 100, SIG, 0, 0) == 0);
+            w = wait_wc(&s);
+        } while (!w.status);
+        CHECK(w.status == IBV_WC_WR_FLUSH_ERR || w.status == IBV_WC_RETRY_EXC_ERR);
+        waitpid(killer, NULL, 0);
+        waitpid(child, NULL, 0);
+        eat(s.ch, RDMA_CM_EVENT_DISCONNECTED);
+        rdma_disconnect(s.id);
+        eat(s.ch, RDMA_CM_EVENT_TIMEWAIT_EXIT);
+        dismantle(&s);
+    }
     rdma_destroy_id(l);
     rdma_destroy_event_channel(lc);
 }
