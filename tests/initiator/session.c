@@ -10,7 +10,7 @@
 
 #define LOGIN_TIMEOUT_MS 10000
 /* Beyond this many the target is broken, and the count says it. */
-#define VIOLATIONS_PRINTED 10
+#define VIOLATIONS_PRINTED 5
 
 static void received(void *user, const Pdu *pdu);
 
@@ -93,6 +93,9 @@ Session *session_connect(const SessionOptions *options, GError **error)
     session->max_cmd_sn = session->cmd_sn - 1;
     session->next_itt = g_random_int();
     params_init(&session->params, make_offers(&session->options));
+    session->options.wire.max_data =
+        session->params
+            .mine[options->url->ops->data_in_pdus ? KEY_MAX_RECV_DSL : KEY_INITIATOR_RECV_DSL];
     session->wire = options->url->ops->open(&session->options.wire, &sink, error);
     if (!session->wire) {
         session_free(session);
@@ -276,7 +279,7 @@ uint32_t session_window(const Session *session)
 static void start_waiting(Session *session)
 {
     while (!g_queue_is_empty(&session->waiting) && session_window(session) > 0 &&
-           session->outstanding < SESSION_SLOTS / 2) {
+           session->outstanding < session->options.wire.depth) {
         Task *task = g_queue_pop_head(&session->waiting);
 
         task->itt = session_new_itt(session);

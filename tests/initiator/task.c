@@ -212,7 +212,9 @@ void task_response(Session *session, Task *task, const Pdu *pdu)
         session_violation(session, pdu, "bidirectional residual for a one-way command");
     if (get_be32(pdu->bhs + AT_TTT))
         session_violation(session, pdu, "SNACK tag without SNACK");
-    if (session->wire->ops->data_in_pdus && sns != task->data_sn + task->r2t_sn)
+    /* Section 11.4.8 counts Data-In and R2T, and in the next sentence wants 0 without Data-In. */
+    if (session->wire->ops->data_in_pdus && sns != task->data_sn + task->r2t_sn &&
+        (sns || task->data_sn))
         session_violation(session, pdu, "ExpDataSN is not %u", task->data_sn + task->r2t_sn);
     take_sense(session, task, pdu);
     if (task->response == 0)

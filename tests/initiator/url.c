@@ -5,7 +5,7 @@
 #include <gio/gio.h>
 #include <string.h>
 
-static const WireOps *const wires[] = {&wire_tcp};
+static const WireOps *const wires[] = {&wire_tcp, &wire_iser};
 
 static const WireOps *find_wire(const char *text, const char **rest)
 {
