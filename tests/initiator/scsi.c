@@ -80,9 +80,8 @@ static bool not_ready(const Session *session, const Task *task, const char *what
     return false;
 }
 
-bool scsi_wait_ready(Session *session, uint64_t lun, ScsiCapacity *capacity, GError **error)
+bool scsi_clear_attentions(Session *session, uint64_t lun, GError **error)
 {
-    uint8_t *memory = session->wire->ops->memory(session->wire);
     Task task = {0};
     int round = 0;
 
@@ -91,8 +90,16 @@ bool scsi_wait_ready(Session *session, uint64_t lun, ScsiCapacity *capacity, GEr
         if (!session_run(session, &task, READY_TIMEOUT) || ++round == READY_ROUNDS)
             return not_ready(session, &task, "TEST UNIT READY", error);
     } while (task.status == SCSI_CHECK_CONDITION && scsi_sense(&task) >> 16 == 6);
-    if (task.status != SCSI_GOOD)
-        return not_ready(session, &task, "TEST UNIT READY", error);
+    return task.status == SCSI_GOOD || not_ready(session, &task, "TEST UNIT READY", error);
+}
+
+bool scsi_wait_ready(Session *session, uint64_t lun, ScsiCapacity *capacity, GError **error)
+{
+    uint8_t *memory = session->wire->ops->memory(session->wire);
+    Task task = {0};
+
+    if (!scsi_clear_attentions(session, lun, error))
+        return false;
     scsi_read_capacity16(&task, lun, memory, CAPACITY_LENGTH);
     if (!session_run(session, &task, READY_TIMEOUT) || task.status != SCSI_GOOD)
         return not_ready(session, &task, "READ CAPACITY (16)", error);

@@ -24,5 +24,7 @@ void scsi_transfer(Task *task, uint64_t lun, bool write, uint64_t lba, uint32_t 
 /* Key, ASC and ASCQ as 0xKKAAQQ, of either sense format; 0 when there is none. */
 uint32_t scsi_sense(const Task *task);
 
-/* Waits until the unit attentions are through, then reads the capacity. */
+/* Waits until the unit attentions are through. */
+bool scsi_clear_attentions(Session *session, uint64_t lun, GError **error);
+/* The same, then reads the capacity by way of the wire's memory. */
 bool scsi_wait_ready(Session *session, uint64_t lun, ScsiCapacity *capacity, GError **error);

@@ -263,7 +263,7 @@ static void received(void *user, const Pdu *pdu)
     /* A failed login answers with numbers that mean nothing. */
     if (opcode != OP_LOGIN_RESPONSE || pdu->bhs[36] == 0)
         check_window(session, pdu);
-    if (opcode == OP_RESPONSE || opcode == OP_DATA_IN || opcode == OP_R2T)
+    if (opcode == OP_RESPONSE || opcode == OP_DATA_IN || (opcode == OP_R2T && !session->manual_r2t))
         to_task(session, pdu);
     else
         to_inbox(session, pdu);
@@ -276,15 +276,20 @@ uint32_t session_window(const Session *session)
     return room > 0 ? (uint32_t)room : 0;
 }
 
+static void take_slot(Session *session, Task *task)
+{
+    task->itt = session_new_itt(session);
+    session->slots[task->itt % SESSION_SLOTS] = task;
+    session->outstanding++;
+}
+
 static void start_waiting(Session *session)
 {
     while (!g_queue_is_empty(&session->waiting) && session_window(session) > 0 &&
            session->outstanding < session->options.wire.depth) {
         Task *task = g_queue_pop_head(&session->waiting);
 
-        task->itt = session_new_itt(session);
-        session->slots[task->itt % SESSION_SLOTS] = task;
-        session->outstanding++;
+        take_slot(session, task);
         task_start(session, task);
     }
 }
@@ -323,7 +328,7 @@ bool session_turn(Session *session, int timeout_ms)
     return true;
 }
 
-void session_submit(Session *session, Task *task)
+static void reset(Session *session, Task *task)
 {
     task->session = session;
     task->finished = task->lost = task->has_status = false;
@@ -332,12 +337,23 @@ void session_submit(Session *session, Task *task)
     task->residual = task->sense_len = 0;
     task->received = task->in_burst = task->data_sn = 0;
     task->solicited = task->sent = task->r2t_sn = 0;
+}
+
+void session_submit(Session *session, Task *task)
+{
+    reset(session, task);
     if (session->error) {
         finish_lost(task);
         return;
     }
     g_queue_push_tail(&session->waiting, task);
     start_waiting(session);
+}
+
+void session_expect(Session *session, Task *task)
+{
+    reset(session, task);
+    take_slot(session, task);
 }
 
 /* Turns until `*flag`; false when the connection ends or the time is over before. */

@@ -64,7 +64,8 @@ struct Session {
     uint16_t tsih;
     uint8_t login_class, login_detail; /* of the last Login Response */
     bool in_login, full_feature;
-    bool manual_nop; /* leave the target's pings to the caller */
+    bool manual_nop; /* leave the target's pings to the caller, in the inbox */
+    bool manual_r2t; /* and its R2Ts */
     unsigned outstanding, violations, rejects;
     Task *slots[SESSION_SLOTS];
     GQueue waiting;  /* tasks the window does not admit yet */
@@ -91,6 +92,8 @@ bool session_turn(Session *session, int timeout_ms);
 uint32_t session_window(const Session *session);
 /* FIFO: starts at once, or when the window admits it. */
 void session_submit(Session *session, Task *task);
+/* Gives the task a tag and waits for its answers; the caller sends the PDUs. */
+void session_expect(Session *session, Task *task);
 /* Submits and turns until it is done. False: lost, or not done in time. */
 bool session_run(Session *session, Task *task, int timeout_ms);
 /* Forgets a task under way; it is finished as lost. */
