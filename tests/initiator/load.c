@@ -268,6 +268,7 @@ static bool open_session(Runner *r, GError **error)
     session_options_init(&so, o->url);
     so.isid += r->index;
     so.keys = o->keys;
+    so.quiet = o->lenient;
     so.wire.depth = o->depth;
     so.wire.arena = MAX((size_t)largest * o->depth, 4096);
     so.wire.invalidate = o->invalidate;
@@ -392,8 +393,8 @@ void load_run(const LoadOptions *options, LoadResult *result)
     pthread_barrier_destroy(&shared.filled);
 }
 
-bool load_result_good(const LoadResult *result)
+bool load_result_good(const LoadOptions *options, const LoadResult *result)
 {
-    return !result->failed && !result->corrupt && !result->violations && !result->rejects &&
-           !result->lost_sessions;
+    return !result->failed && !result->corrupt && !result->rejects && !result->lost_sessions &&
+           (options->lenient || !result->violations);
 }

@@ -22,6 +22,7 @@ typedef struct {
     unsigned timeout_s; /* without a completion for so long: failed */
     uint64_t seed;
     bool invalidate;
+    bool lenient; /* count breaches of the protocol, but let them pass */
 } LoadOptions;
 
 typedef struct {
@@ -38,4 +39,4 @@ typedef struct {
 /* Blocks until the load is over. Failures are printed as they come. */
 void load_run(const LoadOptions *options, LoadResult *result);
 /* No command failed, every block verified, no breach of the protocol. */
-bool load_result_good(const LoadResult *result);
+bool load_result_good(const LoadOptions *options, const LoadResult *result);

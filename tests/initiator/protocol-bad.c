@@ -145,7 +145,12 @@ static void test_strange_flags(void **state)
         command = protocol_command(session, &task);
         command.buffer = &task.buffer;
         command.bhs[AT_FLAGS] = flags[i];
-        expect_answer(session, &task, &command);
+        session->wire->ops->send(session->wire, &command);
+        /* It may even wait for data that these flags promise; others must not. */
+        if (protocol_outcome(session, &task, SILENCE_MS) != OUTCOME_CLOSED)
+            protocol_ping(session, 0);
+        session_give_up(session, &task);
+        protocol_drop(session);
     }
 }
 

@@ -276,10 +276,10 @@ static void test_wrong_data_out(void **state)
     }
 }
 
-/* The right answer twice: the second one belongs to nothing. */
+/* The right answer by hand, and then twice: the second one belongs to nothing. */
 static void test_repeated_data_out(void **state)
 {
-    const WrongData twice = {.twice = true};
+    const WrongData right = {.name = "right"}, twice = {.twice = true};
     Session *session = open_rogue("ImmediateData=No,InitialR2T=Yes");
     uint32_t bs = protocol_block_size();
     Task task = {0};
@@ -288,6 +288,7 @@ static void test_repeated_data_out(void **state)
     session->manual_r2t = true;
     scsi_transfer(&task, protocol_url->lun, true, LBA, 4096 / bs, bs, false,
                   protocol_memory(session));
+    assert_int_equal(answer_wrongly(session, &task, &right), OUTCOME_GOOD);
     assert_int_not_equal(answer_wrongly(session, &task, &twice), OUTCOME_NOTHING);
     session_give_up(session, &task);
     protocol_drop(session);

@@ -12,7 +12,7 @@ typedef struct {
     char *url, *rw, *bs, *region, *keys, *json;
     int depth, sessions, runtime, timeout, write_percent;
     gint64 count, seed;
-    gboolean verify, no_fill, fua, rate_report, invalidate;
+    gboolean verify, no_fill, fua, rate_report, invalidate, lenient;
 } Arguments;
 
 static const struct {
@@ -110,6 +110,7 @@ static bool to_options(const Arguments *a, LoadOptions *o, GError **error)
     o->fua = a->fua;
     o->rate_report = a->rate_report;
     o->invalidate = a->invalidate;
+    o->lenient = a->lenient;
     o->seed = a->seed ? (uint64_t)a->seed : (uint64_t)g_random_int() << 32 | g_random_int();
     return true;
 }
@@ -174,7 +175,7 @@ static bool write_json(const char *path, const Arguments *a, const LoadOptions *
             "  \"failed\": %" PRIu64 ", \"corrupt\": %" PRIu64 ", \"violations\": %" PRIu64
             ", \"rejects\": %" PRIu64 ", \"lost_sessions\": %" PRIu64 ", \"good\": %s\n}\n",
             r->failed, r->corrupt, r->violations, r->rejects, r->lost_sessions,
-            load_result_good(r) ? "true" : "false");
+            load_result_good(o, r) ? "true" : "false");
     return f == stdout ? fflush(f) == 0 : fclose(f) == 0;
 }
 
@@ -200,6 +201,8 @@ static bool parse(int *argc, char ***argv, Arguments *a, GError **error)
         {"keys", 0, 0, G_OPTION_ARG_STRING, &a->keys, "login keys to offer", "KEY=VALUE[,...]"},
         {"send-with-invalidate", 0, 0, G_OPTION_ARG_NONE, &a->invalidate,
          "iSER: offer it, and use memory windows", NULL},
+        {"lenient", 0, 0, G_OPTION_ARG_NONE, &a->lenient,
+         "for other targets: only count breaches of the protocol", NULL},
         {"timeout", 0, 0, G_OPTION_ARG_INT, &a->timeout, "wait for a completion (30)", "SECONDS"},
         {"json", 0, 0, G_OPTION_ARG_FILENAME, &a->json, "figures as JSON; - is stdout", "FILE"},
         {"rate-report", 0, 0, G_OPTION_ARG_NONE, &a->rate_report, "print rates each second", NULL},
@@ -229,7 +232,7 @@ int main(int argc, char **argv)
     load_run(&options, result);
     if (!a.json || !g_str_equal(a.json, "-"))
         print_result(result);
-    good = load_result_good(result);
+    good = load_result_good(&options, result);
     if (a.json && !write_json(a.json, &a, &options, result))
         good = false;
     g_free(result);

@@ -115,6 +115,7 @@ Session *session_open(const SessionOptions *options, GError **error)
 
 static void finish_lost(Task *task)
 {
+    g_queue_clear(&task->r2t_ends);
     task->lost = true;
     task->finished = true;
     if (task->done)
@@ -295,10 +296,8 @@ static void start_waiting(Session *session)
 }
 
 /* `done` may submit again, so only those that were there are looked at. */
-static unsigned finish_drained(Session *session)
+static void finish_drained(Session *session)
 {
-    unsigned finished = 0;
-
     for (unsigned n = g_queue_get_length(&session->draining); n > 0; n--) {
         Task *task = g_queue_pop_head(&session->draining);
 
@@ -306,12 +305,11 @@ static unsigned finish_drained(Session *session)
             g_queue_push_tail(&session->draining, task);
             continue;
         }
-        finished++;
+        g_queue_clear(&task->r2t_ends);
         task->finished = true;
         if (task->done)
             task->done(task);
     }
-    return finished;
 }
 
 bool session_turn(Session *session, int timeout_ms)
@@ -337,6 +335,7 @@ static void reset(Session *session, Task *task)
     task->residual = task->sense_len = 0;
     task->received = task->in_burst = task->data_sn = 0;
     task->solicited = task->sent = task->r2t_sn = 0;
+    task->queued = 0;
 }
 
 void session_submit(Session *session, Task *task)

@@ -40,6 +40,8 @@ struct Task {
     bool has_status;
     uint32_t received, in_burst, data_sn; /* Data-In */
     uint32_t solicited, sent, r2t_sn;     /* R2T and Data-Out */
+    unsigned queued;                      /* PDUs with data so far */
+    GQueue r2t_ends;                      /* what `queued` was after each open R2T was answered */
     unsigned unsent;                      /* queued PDUs that point into the buffer */
 };
 

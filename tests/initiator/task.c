@@ -24,6 +24,7 @@ static void send_data_out(Session *session, Task *task, uint32_t ttt, uint32_t o
         put_be32(pdu.bhs + AT_OFFSET, offset);
         pdu_set_data(&pdu, task->buffer.base + offset, piece);
         pdu.unsent = &task->unsent;
+        task->queued++;
         session->wire->ops->send(session->wire, &pdu);
         offset += piece;
         len -= piece;
@@ -55,6 +56,7 @@ void task_start(Session *session, Task *task)
     if (immediate) {
         pdu_set_data(&pdu, task->buffer.base, immediate);
         pdu.unsent = &task->unsent;
+        task->queued++;
     }
     if (task->read || task->write)
         pdu.buffer = &task->buffer;
@@ -154,6 +156,18 @@ void task_data_in(Session *session, Task *task, const Pdu *pdu)
     }
 }
 
+/* An R2T is open at least as long as its last Data-Out waits here. PDUs leave in order. */
+static void check_open_r2ts(Session *session, Task *task, const Pdu *pdu)
+{
+    unsigned gone = task->queued - task->unsent;
+
+    while (!g_queue_is_empty(&task->r2t_ends) &&
+           GPOINTER_TO_UINT(g_queue_peek_head(&task->r2t_ends)) <= gone)
+        g_queue_pop_head(&task->r2t_ends);
+    if (g_queue_get_length(&task->r2t_ends) >= session->params.value[KEY_MAX_R2T])
+        session_violation(session, pdu, "more than MaxOutstandingR2T R2Ts open");
+}
+
 void task_r2t(Session *session, Task *task, const Pdu *pdu)
 {
     uint32_t ttt = get_be32(pdu->bhs + AT_TTT), offset = get_be32(pdu->bhs + AT_OFFSET);
@@ -177,9 +191,9 @@ void task_r2t(Session *session, Task *task, const Pdu *pdu)
         return;
     }
     task->solicited = offset + len;
-    /* The Data-Out are queued before the next PDU is read, so never more than one R2T is open
-     * on our side; whether the target kept to MaxOutstandingR2T shows in what is unsent. */
+    check_open_r2ts(session, task, pdu);
     send_data_out(session, task, ttt, offset, len);
+    g_queue_push_tail(&task->r2t_ends, GUINT_TO_POINTER(task->queued));
 }
 
 static void take_sense(Session *session, Task *task, const Pdu *pdu)
