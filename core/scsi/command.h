@@ -5,6 +5,8 @@
 
 #include "core/scsi/task.h"
 
+typedef struct Lun Lun; /* lun.h */
+
 #define COMMAND_CDB_MAX 16
 
 enum {
@@ -23,7 +25,7 @@ typedef enum {
     COMMAND_UNMAP,
 } CommandKind;
 
-typedef struct Command {
+struct Command {
     uint8_t opcode;
     bool has_action; /* service action, in byte 1 bits 4..0 */
     uint8_t action;
@@ -36,7 +38,7 @@ typedef struct Command {
     uint8_t usage[COMMAND_CDB_MAX];
     /* Called with the CDB checked against `usage`, on a running task. */
     void (*run)(Task *task);
-} Command;
+};
 
 extern const Command commands[]; /* by opcode, then service action */
 extern const unsigned commands_count;
@@ -46,7 +48,7 @@ const Command *command_find(const uint8_t *cdb);
 /* Where the CDB has a bit that it must not have: byte * 8 + bit; or is too short; -1: nowhere. */
 int command_check_cdb(const Command *command, const uint8_t *cdb, unsigned cdb_len);
 /* True where the LUN has the command. */
-bool command_offered(const Command *command, const struct Lun *lun);
+bool command_offered(const Command *command, const Lun *lun);
 
 /* LBA and length, which CDBs of READ / WRITE form have in the same places (SBC-3 5.8 ff.). */
 uint64_t cdb_lba(const uint8_t *cdb);

@@ -27,8 +27,8 @@ static uint64_t identity(const LunSpec *spec)
 static void name_lun(Lun *lun, const LunSpec *spec)
 {
     uint64_t id = identity(spec);
-    lun->serial = spec->serial ? g_strdup(spec->serial)
-                               : g_strdup_printf("%016" G_GINT64_MODIFIER "x", id);
+    lun->serial =
+        spec->serial ? g_strdup(spec->serial) : g_strdup_printf("%016" G_GINT64_MODIFIER "x", id);
     lun->spec.serial = lun->serial;
     if (!lun->spec.naa) /* NAA 3h: locally assigned (SPC-4 7.8.6.6.4) */
         lun->spec.naa = UINT64_C(3) << 60 | id >> 4;
@@ -95,8 +95,8 @@ static void make_shard(Loop *loop, void *arg)
     MakeShards *make = arg;
     Lun *lun = make->lun;
     GError *error = NULL;
-    Engine *engine = engine_get(loop, memory_arena(lun->memory), lun->spec.engine,
-                                &lun->spec.params, &error);
+    Engine *engine =
+        engine_get(loop, memory_arena(lun->memory), lun->spec.engine, &lun->spec.params, &error);
     if (engine) {
         lun->shards[loop_index(loop)] = lun_shard_new(lun, loop, lun->file, engine);
         return;

@@ -2,6 +2,7 @@
 /* What the files of core/scsi know of a LUN. */
 #pragma once
 
+#include "core/scsi/itl.h"
 #include "core/scsi/shard.h"
 
 typedef struct Exchange Exchange; /* exchange.h */

@@ -25,13 +25,13 @@ struct Nexus {
     void *closed_arg;
 };
 
-/* The I_T_L nexus of the LUN field, made on first use; &nexus->nowhere when there is no such LUN. */
+/* The I_T_L nexus of the LUN field, made on first use; &nexus->nowhere when there is no such LUN.
+ */
 Itl *nexus_itl(Nexus *nexus, uint64_t lun_field);
 /* A task of it was released: frees what waited for that, perhaps the nexus. */
 void nexus_task_released(Itl *itl);
 /* The LUN is no longer there: its tasks run to their end, and then nothing knows it any more. */
 void nexus_withdraw_lun(Nexus *nexus, unsigned number);
-
 
 /* Calls fn for every task, blocked ones first; it may end the task. */
 void itl_for_each_task(Itl *itl, void (*fn)(Task *task, void *arg), void *arg);

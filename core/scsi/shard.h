@@ -18,14 +18,14 @@ struct LunShard {
     unsigned block_shift;
 
     bool gate_closed;
-    AioReqList held;                   /* by the gate, in order */
-    unsigned in_flight;                /* requests that the engine has */
+    AioReqList held;                     /* by the gate, in order */
+    unsigned in_flight;                  /* requests that the engine has */
     void (*drained)(LunShard *, void *); /* once, when in_flight is 0; NULL: nobody asks */
     void *drained_arg;
 
-    GQueue itls;           /* Itl */
+    GQueue itls;             /* Itl */
     struct Removal *removal; /* the LUN is being removed from its target, see target.c */
-    LunStats stats; /* but its member `engine`; written here, read relaxed from anywhere */
+    LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */
 };
 
 LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine);

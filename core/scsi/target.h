@@ -10,9 +10,9 @@ ScsiTarget *scsi_target_new(const char *name, Loop *const *loops, unsigned nloop
 void scsi_target_free(ScsiTarget *target);              /* no nexus, no LUN (asserted); loop 0 */
 const char *scsi_target_name(const ScsiTarget *target); /* MT-SAFE */
 
-/* Shows / withdraws a LUN to every loop, at once; loop 0, which waits for the others. The nexuses get
- * REPORTED LUNS DATA HAS CHANGED. remove: tasks run to their end, and done(arg) runs on loop 0 when
- * no loop knows the LUN any more: it may be closed then. */
+/* Shows / withdraws a LUN to every loop, at once; loop 0, which waits for the others. The nexuses
+ * get REPORTED LUNS DATA HAS CHANGED. remove: tasks run to their end, and done(arg) runs on loop 0
+ * when no loop knows the LUN any more: it may be closed then. */
 void scsi_target_add_lun(ScsiTarget *target, Lun *lun);
 void scsi_target_remove_lun(ScsiTarget *target, Lun *lun, LoopFn done, void *arg);
 

@@ -57,7 +57,7 @@ static bool answer_early(Task *task)
         task_fail(task, itl_take_attention(task->itl));
         return true;
     }
-    if (!command) {
+    if (!command || ((flags & COMMAND_NEEDS_THIN) && !task_lun(task)->thin)) {
         task_fail(task, SENSE_INVALID_OPCODE);
         return true;
     }

@@ -10,8 +10,9 @@
 #include <glib.h>
 
 typedef struct Task Task;
-typedef struct Nexus Nexus;       /* nexus.h */
-typedef struct Itl Itl;           /* itl.h */
+typedef struct Nexus Nexus;     /* nexus.h */
+typedef struct Itl Itl;         /* itl.h */
+typedef struct Command Command; /* command.h */
 typedef struct Transfer Transfer;
 
 #define TASK_CDB_MAX   32
@@ -77,7 +78,7 @@ struct Transfer {
     int iovcnt;
     Task *task;
     void (*then)(Transfer *transfer);
-    uint32_t offset, len;               /* within the command's data; bytes */
+    uint32_t offset, len; /* within the command's data; bytes */
     Segment segment;
     struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, or immediate data followed by it */
     AioReq req;
@@ -111,16 +112,17 @@ struct Task {
     /* --- the SCSI side's own; task_submit() initialises it --- */
     TaskState state;
     Itl *itl;
-    const struct Command *command; /* NULL: no such command */
-    unsigned busy;                 /* transfers under way: what they hold keeps the task alive */
-    bool failed;                   /* the status is settled, and it is not GOOD */
-    GList link;                    /* in the I_T_L nexus's list of tasks */
-    GSList *waiters;               /* management functions waiting for its writes, see tmf.h */
-    uint64_t position, end;        /* bytes of the command's data begun, and all */
-    uint64_t finished;             /* bytes sent to the initiator, or written, in order */
-    uint64_t store_offset;         /* where byte 0 of the data lies in the store */
-    unsigned store_flags;          /* AIO_FUA */
+    const Command *command; /* NULL: no such command */
+    unsigned busy;          /* transfers under way: what they hold keeps the task alive */
+    bool failed;            /* the status is settled, and it is not GOOD */
+    GList link;             /* in the I_T_L nexus's list of tasks */
+    GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
+    uint64_t position, end; /* bytes of the command's data begun, and all */
+    uint64_t finished;      /* bytes sent to the initiator, or written, in order */
+    uint64_t store_offset;  /* where byte 0 of the data lies in the store */
+    unsigned store_flags;   /* AIO_FUA */
     unsigned (*build)(Task *task, uint8_t *data); /* of a reply, see reply.h */
+    void (*fetched)(Transfer *transfer);          /* of a parameter list */
     Transfer transfers[TASK_TRANSFERS];
 };
 

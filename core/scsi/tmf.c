@@ -211,8 +211,7 @@ static void reset_luns_here(void *arg)
     const TargetView *view = target_view(part->target, part->loop);
     for (unsigned i = 0; i < view->numbers; i++)
         if (view->luns[i] && (part->lun < 0 || part->lun == (int)i))
-            reset_shard(view->luns[i], part,
-                        part->lun < 0 ? SENSE_BUS_RESET : SENSE_DEVICE_RESET);
+            reset_shard(view->luns[i], part, part->lun < 0 ? SENSE_BUS_RESET : SENSE_DEVICE_RESET);
     part_unwait(part);
 }
 

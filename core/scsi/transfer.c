@@ -115,16 +115,14 @@ static void copy_to_segment(Transfer *t, const uint8_t *from, size_t len)
 void transfer_fetch(Transfer *t, uint32_t offset, uint32_t len, TransferFn then)
 {
     const Task *task = t->task;
-    uint32_t immediate =
-        task->immediate_len > offset ? MIN(task->immediate_len - offset, len) : 0;
+    uint32_t immediate = task->immediate_len > offset ? MIN(task->immediate_len - offset, len) : 0;
     if (immediate > 0)
         copy_to_segment(t, task->immediate + offset, immediate);
     if (immediate == len) {
         then(t);
         return;
     }
-    t->iovcnt =
-        iov_slice(t->segment.iov, t->segment.iovcnt, immediate, len - immediate, t->iov);
+    t->iovcnt = iov_slice(t->segment.iov, t->segment.iovcnt, immediate, len - immediate, t->iov);
     transfer_get(t, offset + immediate, len - immediate, t->iov, t->iovcnt, then);
 }
 
