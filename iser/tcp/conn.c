@@ -76,8 +76,7 @@ TcpConn *tcp_conn_new(Loop *loop, Memory *memory, ReceiveBudget *budget, int fd)
 
 bool tcp_conn_start(TcpConn *conn)
 {
-    conn->events = EPOLLIN;
-    return loop_add_fd(conn->base.loop, &conn->lfd, conn->lfd.fd, conn->events, conn_ready);
+    return loop_add_fd(conn->base.loop, &conn->lfd, conn->lfd.fd, EPOLLIN, conn_ready);
 }
 
 static void close_socket(TcpConn *conn)
@@ -187,11 +186,7 @@ void tcp_conn_update_events(TcpConn *conn)
         return;
     bool reads = (conn->state == TCP_OPEN && conn->rx.waits == 0) || conn->state == TCP_LINGERING;
     bool writes = conn->tx.blocked && tcp_conn_is_writable(conn);
-    uint32_t events = (reads ? EPOLLIN : 0) | (writes ? EPOLLOUT : 0);
-    if (events == conn->events)
-        return;
-    conn->events = events;
-    loop_set_fd_events(&conn->lfd, events);
+    loop_set_fd_events(&conn->lfd, (reads ? EPOLLIN : 0) | (writes ? EPOLLOUT : 0));
 }
 
 static void conn_ready(LoopFd *lfd, uint32_t events)

@@ -34,7 +34,6 @@ struct TcpConn {
     bool full_feature; /* enable was called */
     TcpLimits limits;
     LoopFd lfd; /* fd -1: closed */
-    uint32_t events;
     TcpPduPool pdus;
     TcpR2ts r2ts;
     TcpRx rx;
