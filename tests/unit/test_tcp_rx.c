@@ -356,7 +356,7 @@ static void peer_that_goes_away_is_noticed(void **state)
     tcp_rig_write(&rig, "\x01", 1); /* in the middle of a header */
     close(rig.peer);
     tcp_rig_wait(&rig, rig.terminated);
-    rig.peer = dup(0);
+    rig.peer = -1;
     tcp_rig_deinit(&rig);
 }
 
