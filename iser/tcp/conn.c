@@ -21,6 +21,9 @@
 #define LEAST_WINDOW 8u
 #define WINDOW_MAX   1024u
 #define R2TS_MAX     64u
+/* What the keys of lengths may be (RFC 7143 13.12, 13.13). */
+#define LENGTH_MIN 512u
+#define LENGTH_MAX 0xffffffu
 /* Reserved for a command that brings no data. */
 #define BARE_COMMAND ((size_t)512)
 
@@ -241,8 +244,8 @@ static void enable(DmConn *base, const IscsiParams *negotiated)
     TcpConn *conn = tcp_conn(base);
     conn->limits = (TcpLimits){
         .max_recv = MIN(negotiated->max_recv_data_segment_length, TCP_MAX_RECV),
-        .max_send = negotiated->peer_max_recv_data_segment_length,
-        .max_burst = negotiated->max_burst_length,
+        .max_send = CLAMP(negotiated->peer_max_recv_data_segment_length, LENGTH_MIN, LENGTH_MAX),
+        .max_burst = CLAMP(negotiated->max_burst_length, LENGTH_MIN, LENGTH_MAX),
         .max_r2t = CLAMP(negotiated->max_outstanding_r2t, 1, R2TS_MAX),
         .header_digest = negotiated->header_digest == ISCSI_DIGEST_CRC32C,
         .data_digest = negotiated->data_digest == ISCSI_DIGEST_CRC32C,

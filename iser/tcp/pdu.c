@@ -76,7 +76,8 @@ TcpPduResult tcp_pdu_take(TcpConn *conn, const uint8_t *header, TcpPdu **out)
     pool->held += pdu->room;
     pdu->next = NULL;
     pdu->base.conn = &conn->base;
-    pdu->next_sn = pdu->burst_left = 0;
+    pdu->base.exp_data_sn = pdu->burst_left = 0;
+    pdu->base.next = NULL;
     copy_header(pdu, header);
     *out = pdu;
     return TCP_PDU_TAKEN;

@@ -14,9 +14,9 @@ struct TcpPdu {
     TcpPdu *next; /* in the pool */
     size_t room;  /* of base.data, as it was allocated; 0: none */
     bool from_heap;
-    /* Of a SCSI command: DataSN and R2TSN share one count (RFC 7143 4.2.2.4); what may still be
-     * sent before a sequence of Data-In ends, 0 at its start. */
-    uint32_t next_sn, burst_left;
+    /* Of a SCSI command: how much a sequence of Data-In may still hold after everything that was
+     * queued; 0 at the start of one. Bytes. */
+    uint32_t burst_left;
 };
 
 /* All on the home loop. Both limits stop a peer that sends more than its window: its socket is not

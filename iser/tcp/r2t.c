@@ -103,12 +103,11 @@ static uint32_t tag_of_burst(const DmMove *move, uint32_t burst)
 
 static void send_r2t(TcpConn *conn, const DmMove *move, uint32_t at, uint32_t len)
 {
-    TcpPdu *command = (TcpPdu *)move->command;
     uint8_t bhs[ISCSI_BHS_LEN];
     memcpy(bhs, move->bhs, sizeof bhs);
     bhs[BHS_FLAGS] = BHS_FINAL;
     put_be32(bhs + BHS_TTT, tag_of_burst(move, burst_of(conn, at)));
-    put_be32(bhs + BHS_DATA_SN, command->next_sn++);
+    put_be32(bhs + BHS_DATA_SN, move->command->exp_data_sn++);
     put_be32(bhs + BHS_BUFFER_OFFSET, move->offset + at);
     put_be32(bhs + BHS_DESIRED_LENGTH, len);
     tcp_tx_send_control(conn, bhs, NULL, 0);

@@ -20,8 +20,10 @@
 
 struct TcpTxItem {
     TcpTxItem *next;
-    DmMove *move;   /* NULL: a control PDU */
-    IovCursor from; /* of the move: where its next PDU begins */
+    DmMove *move; /* NULL: a control PDU */
+    /* Of a move, its next PDU: where its data begins, how long its sequence may be, its number. */
+    IovCursor from;
+    uint32_t burst_left, sn;
     bool cancelled;
     bool header_digest, data_digest; /* as negotiated when it was queued */
     uint8_t bhs[ISCSI_BHS_LEN];      /* of a control PDU */
@@ -162,11 +164,42 @@ void tcp_tx_send_control(TcpConn *conn, const uint8_t *bhs, const void *data, ui
     enqueue(conn, item);
 }
 
+/* The length of the item's next Data-In, and how many pieces of memory it is made of. */
+static uint32_t next_len(const TcpConn *conn, TcpTxItem *item, uint32_t left, unsigned *pieces)
+{
+    if (item->burst_left == 0)
+        item->burst_left = conn->limits.max_burst;
+    uint32_t len = MIN(MIN(left, conn->limits.max_send), item->burst_left);
+    *pieces = iov_cursor_pieces(&item->from, &len, TX_IOVS - 2);
+    return len;
+}
+
+/* Numbers the Data-In PDUs of the move before they are framed: a response that is queued next tells
+ * their count. */
+static void number_data_in(TcpConn *conn, const TcpTxItem *item)
+{
+    TcpPdu *command = (TcpPdu *)item->move->command;
+    TcpTxItem ahead = *item;
+    uint32_t left = item->move->len;
+    unsigned pieces;
+    do {
+        uint32_t len = next_len(conn, &ahead, left, &pieces);
+        iov_cursor_advance(&ahead.from, len);
+        ahead.burst_left -= len;
+        left -= len;
+        command->base.exp_data_sn++;
+    } while (left > 0);
+    command->burst_left = ahead.burst_left;
+}
+
 void tcp_tx_put(TcpConn *conn, DmMove *move)
 {
     TcpTxItem *item = take_item(conn, move);
     item->from = (IovCursor){move->iov, 0};
+    item->burst_left = ((TcpPdu *)move->command)->burst_left;
+    item->sn = move->command->exp_data_sn;
     move->moved = 0;
+    number_data_in(conn, item);
     enqueue(conn, item);
 }
 
@@ -252,22 +285,20 @@ static void add_frame(TcpTx *tx, const TcpTxItem *item, IovCursor *from, uint32_
 }
 
 /* The header of the Data-In with the next len bytes of the move (RFC 7143 11.7). */
-static void lay_out_data_in(DmMove *move, uint32_t len, uint8_t *bhs)
+static void lay_out_data_in(TcpTxItem *item, uint32_t len, uint8_t *bhs)
 {
-    TcpPdu *command = (TcpPdu *)move->command;
-    bool last = move->moved + len == move->len;
+    const DmMove *move = item->move;
     memcpy(bhs, move->bhs, ISCSI_BHS_LEN);
-    command->burst_left -= len;
-    if (!last) {
-        bhs[BHS_FLAGS] = command->burst_left == 0 ? BHS_FINAL : 0;
+    if (move->moved + len < move->len) {
+        bhs[BHS_FLAGS] = 0;
         bhs[BHS_STATUS] = 0;
         put_be32(bhs + BHS_STAT_SN, 0);
         put_be32(bhs + BHS_RESIDUAL, 0);
-    } else if (command->burst_left == 0) {
-        bhs[BHS_FLAGS] |= BHS_FINAL;
     }
+    if (item->burst_left == len)
+        bhs[BHS_FLAGS] |= BHS_FINAL;
     put_be32(bhs + BHS_TTT, BHS_NO_TAG);
-    put_be32(bhs + BHS_DATA_SN, command->next_sn++);
+    put_be32(bhs + BHS_DATA_SN, item->sn);
     put_be32(bhs + BHS_BUFFER_OFFSET, move->offset + move->moved);
 }
 
@@ -276,17 +307,15 @@ static bool frame_move(TcpConn *conn, TcpTxItem *item)
 {
     TcpTx *tx = &conn->tx;
     DmMove *move = item->move;
-    TcpPdu *command = (TcpPdu *)move->command;
     do {
-        if (command->burst_left == 0)
-            command->burst_left = conn->limits.max_burst;
-        uint32_t len = MIN(move->len - move->moved, conn->limits.max_send);
-        len = MIN(len, command->burst_left);
-        unsigned pieces = iov_cursor_pieces(&item->from, &len, TX_IOVS - 2);
+        unsigned pieces;
+        uint32_t len = next_len(conn, item, move->len - move->moved, &pieces);
         if (!has_room(tx, pieces))
             return false;
-        lay_out_data_in(move, len, tx->frames[tx->n_frames].head);
+        lay_out_data_in(item, len, tx->frames[tx->n_frames].head);
         add_frame(tx, item, &item->from, len);
+        item->burst_left -= len;
+        item->sn++;
         move->moved += len;
     } while (move->moved < move->len);
     return true;

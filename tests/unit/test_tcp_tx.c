@@ -82,6 +82,7 @@ static void move_is_cut_by_segment_and_burst(unsigned digests)
     add_status(&last);
     tcp_rig_move_start(&rig, &first);
     tcp_rig_move_start(&rig, &last);
+    assert_int_equal(command->exp_data_sn, G_N_ELEMENTS(expected));
     for (unsigned i = 0; i < G_N_ELEMENTS(expected); i++) {
         uint8_t flags = expect_data_in(&rig, 5, i, expected[i].offset, expected[i].len);
         assert_int_equal(flags, expected[i].flags);
@@ -182,8 +183,8 @@ static void memory_in_hundreds_of_pieces(void **state)
     m.move.iovcnt = PIECES;
     tcp_rig_move_start(&rig, &m);
     uint32_t at = 0;
+    uint8_t bhs[ISCSI_BHS_LEN], data[LEN];
     for (uint32_t sn = 0; at < LEN; sn++) {
-        uint8_t bhs[ISCSI_BHS_LEN], data[LEN];
         uint32_t len = tcp_rig_receive(&rig, bhs, data, sizeof data);
         assert_int_equal(get_be32(bhs + BHS_DATA_SN), sn);
         assert_int_equal(get_be32(bhs + BHS_BUFFER_OFFSET), at);
@@ -191,6 +192,7 @@ static void memory_in_hundreds_of_pieces(void **state)
         at += len;
     }
     tcp_rig_wait(&rig, m.done);
+    assert_int_equal(get_be32(bhs + BHS_DATA_SN) + 1, command->exp_data_sn);
     tcp_rig_move_deinit(&m);
     tcp_rig_deinit(&rig);
 }
