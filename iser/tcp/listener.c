@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@ struct TcpHost {
     TcpHostConfig config;
     gint total;
     gint *by_loop;
+    gint arriving; /* accepted, and not yet seen by their loops */
 };
 
 struct TcpListener {
@@ -63,6 +65,13 @@ void tcp_host_unref(TcpHost *host)
         g_atomic_rc_box_release_full(host, host_clear);
 }
 
+void tcp_host_settle(TcpHost *host)
+{
+    while (g_atomic_int_get(&host->arriving) > 0)
+        if (!g_main_context_iteration(loop_context(host->config.main), FALSE))
+            sched_yield();
+}
+
 unsigned tcp_host_count(const TcpHost *host)
 {
     return (unsigned)g_atomic_int_get(&host->total);
@@ -90,10 +99,8 @@ static void place_leave(void *arg)
     g_free(place);
 }
 
-/* On the home loop. */
-static void arrive(void *arg)
+static void let_in(Place *place)
 {
-    Place *place = arg;
     const TcpHostConfig *config = &place->host->config;
     TcpConn *conn =
         tcp_conn_new(config->io_loops[place->loop], config->memory, config->receive, place->fd);
@@ -107,6 +114,16 @@ static void arrive(void *arg)
         tcp_conn_free(conn);
     else if (!tcp_conn_start(conn))
         tcp_conn_fail(conn, "the loop takes no more connections");
+}
+
+/* On the home loop. */
+static void arrive(void *arg)
+{
+    Place *place = arg;
+    TcpHost *host = g_atomic_rc_box_acquire(place->host); /* the place may be gone after this */
+    let_in(place);
+    g_atomic_int_add(&host->arriving, -1);
+    tcp_host_unref(host);
 }
 
 /* --- accepting --- */
@@ -151,6 +168,7 @@ static void admit(TcpListener *listener, int fd)
     }
     listener->warned = false;
     Place *place = place_take(host, fd);
+    g_atomic_int_inc(&host->arriving);
     loop_call(host->config.io_loops[place->loop], arrive, place);
 }
 
@@ -247,13 +265,11 @@ TcpListener *tcp_listener_new(TcpHost *host, const char *address, GError **error
     return listener;
 }
 
-uint16_t tcp_listener_port(const TcpListener *listener)
+void tcp_listener_get_address(const TcpListener *listener, struct sockaddr_storage *out)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t len = sizeof address;
-    (void)getsockname(listener->lfd.fd, (struct sockaddr *)&address, &len);
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
+    socklen_t len = sizeof *out;
+    *out = (struct sockaddr_storage){0};
+    (void)getsockname(listener->lfd.fd, (struct sockaddr *)out, &len);
 }
 
 void tcp_listener_free(TcpListener *listener)

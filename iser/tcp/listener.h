@@ -23,11 +23,15 @@ typedef struct {
 } TcpHostConfig;
 
 TcpHost *tcp_host_new(const TcpHostConfig *config);
-void tcp_host_unref(TcpHost *host);           /* NULL is allowed */
-unsigned tcp_host_count(const TcpHost *host); /* connections there are */
+void tcp_host_unref(TcpHost *host); /* NULL is allowed */
+/* Runs loop 0 until every accepted connection has been shown to `accepted`; there is no listener
+ * any more. Loop 0. */
+void tcp_host_settle(TcpHost *host);
+unsigned tcp_host_count(const TcpHost *host); /* connections there are; MT-SAFE */
 
 typedef struct TcpListener TcpListener;
 /* `address` is "ADDRESS:PORT" or "[ADDRESS]:PORT"; port 0 takes a free one. Loop 0. */
 TcpListener *tcp_listener_new(TcpHost *host, const char *address, GError **error);
-uint16_t tcp_listener_port(const TcpListener *listener);
+/* Where it listens. */
+void tcp_listener_get_address(const TcpListener *listener, struct sockaddr_storage *out);
 void tcp_listener_free(TcpListener *listener); /* NULL is allowed; loop 0 */
