@@ -76,8 +76,8 @@ struct Datamover {
     void (*limit_keys)(DmConn *conn, IscsiParams *offer);
 
     /* Allocate_Connection_Resources: before the last login response goes out. Window: how many SCSI
-     * command PDUs the session layer may hold at once (receive resources reserved), besides immediate
-     * ones and other control PDUs; 0: refuse the login (03/02). */
+     * command PDUs the session layer may hold at once (receive resources reserved), besides
+     * immediate ones and other control PDUs; 0: refuse the login (03/02). */
     unsigned (*allocate)(DmConn *conn, const IscsiParams *negotiated);
 
     /* Enable_Datamover: called right after the last login response was given to send_control; from
