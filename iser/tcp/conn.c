@@ -278,7 +278,7 @@ static void get_data(DmConn *base, DmMove *move)
 
 static void cancel(DmConn *base, DmMove *move)
 {
-    if (bhs_opcode(move->bhs) == BHS_R2T)
+    if (pdu_opcode(move->bhs) == ISCSI_R2T)
         tcp_r2t_cancel(tcp_conn(base), move);
     else
         tcp_tx_cancel(tcp_conn(base), move);

@@ -34,8 +34,8 @@ static void grow(TcpPduPool *pool)
  * that memory. */
 static bool needs_arena(const uint8_t *bhs)
 {
-    unsigned opcode = bhs_opcode(bhs);
-    return opcode == BHS_SCSI_COMMAND || opcode == BHS_DATA_OUT;
+    IscsiOpcode opcode = pdu_opcode(bhs);
+    return opcode == ISCSI_SCSI_COMMAND || opcode == ISCSI_DATA_OUT;
 }
 
 static bool allocate_data(TcpConn *conn, TcpPdu *pdu, const uint8_t *bhs)

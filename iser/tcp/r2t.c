@@ -14,7 +14,7 @@
 #define BURST_BITS      8u
 #define SLOTS_MAX       (1u << SLOT_BITS)
 #define SLOTS_STEP      64u
-/* The last value is left out, so no tag is BHS_NO_TAG. */
+/* The last value is left out, so no tag is ISCSI_NO_TAG. */
 #define GENERATIONS   ((1u << GENERATION_BITS) - 1)
 #define BURST_MASK    ((1u << BURST_BITS) - 1)
 #define NO_GENERATION GENERATIONS
@@ -105,11 +105,11 @@ static void send_r2t(TcpConn *conn, const DmMove *move, uint32_t at, uint32_t le
 {
     uint8_t bhs[ISCSI_BHS_LEN];
     memcpy(bhs, move->bhs, sizeof bhs);
-    bhs[BHS_FLAGS] = BHS_FINAL;
-    put_be32(bhs + BHS_TTT, tag_of_burst(move, burst_of(conn, at)));
-    put_be32(bhs + BHS_DATA_SN, move->command->exp_data_sn++);
-    put_be32(bhs + BHS_BUFFER_OFFSET, move->offset + at);
-    put_be32(bhs + BHS_DESIRED_LENGTH, len);
+    bhs[PDU_FLAGS] = PDU_FINAL;
+    put_be32(bhs + PDU_TTT, tag_of_burst(move, burst_of(conn, at)));
+    put_be32(bhs + R2T_SN, move->command->exp_data_sn++);
+    put_be32(bhs + DATA_OFFSET, move->offset + at);
+    put_be32(bhs + R2T_DESIRED_LENGTH, len);
     tcp_tx_send_control(conn, bhs, NULL, 0);
 }
 
@@ -177,16 +177,16 @@ static bool expected(const TcpConn *conn, const TcpR2tSlot *slot, const uint8_t 
 {
     const DmMove *move = slot->move;
     uint32_t end = burst_end(conn, slot), len = bhs_data_len(bhs);
-    return bhs_same_task(bhs, move->bhs) && move->moved < end && len <= end - move->moved &&
-           get_be32(bhs + BHS_TTT) == tag_of_burst(move, burst_of(conn, move->moved)) &&
-           get_be32(bhs + BHS_DATA_SN) == slot->data_sn &&
-           get_be32(bhs + BHS_BUFFER_OFFSET) == move->offset + move->moved &&
-           bhs_is_final(bhs) == (move->moved + len == end);
+    return pdu_itt(bhs) == pdu_itt(move->bhs) && move->moved < end && len <= end - move->moved &&
+           pdu_ttt(bhs) == tag_of_burst(move, burst_of(conn, move->moved)) &&
+           get_be32(bhs + DATA_SN) == slot->data_sn &&
+           get_be32(bhs + DATA_OFFSET) == move->offset + move->moved &&
+           pdu_final(bhs) == (move->moved + len == end);
 }
 
 TcpR2tMatch tcp_r2t_match(TcpConn *conn, const uint8_t *bhs, DmMove **move, IovCursor *to)
 {
-    uint32_t tag = get_be32(bhs + BHS_TTT);
+    uint32_t tag = pdu_ttt(bhs);
     if (tag_slot(tag) >= conn->r2ts.made)
         return TCP_R2T_VIOLATION;
     const TcpR2tSlot *slot = &conn->r2ts.slots[tag_slot(tag)];
@@ -205,12 +205,12 @@ void tcp_r2t_arrived(TcpConn *conn, DmMove *move, const uint8_t *bhs, bool spoil
     unsigned index = tag_slot(move->transfer_tag);
     TcpR2tSlot *slot = &conn->r2ts.slots[index];
     move->moved += bhs_data_len(bhs);
-    slot->data_sn = bhs_is_final(bhs) ? 0 : slot->data_sn + 1;
+    slot->data_sn = pdu_final(bhs) ? 0 : slot->data_sn + 1;
     slot->spoilt |= spoilt;
     if (slot->spoilt && move->moved == slot->asked)
         finish(conn, index, -EBADMSG);
     else if (move->moved == move->len)
         finish(conn, index, 0);
-    else if (bhs_is_final(bhs))
+    else if (pdu_final(bhs))
         ask(conn, slot);
 }

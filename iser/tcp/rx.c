@@ -104,7 +104,7 @@ static bool route_pdu(TcpConn *conn, const uint8_t *header)
 
 static bool is_solicited(const uint8_t *bhs)
 {
-    return bhs_opcode(bhs) == BHS_DATA_OUT && get_be32(bhs + BHS_TTT) != BHS_NO_TAG;
+    return pdu_opcode(bhs) == ISCSI_DATA_OUT && pdu_ttt(bhs) != ISCSI_NO_TAG;
 }
 
 /* What is wrong with a header that has arrived whole; NULL: nothing. */

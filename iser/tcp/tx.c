@@ -290,16 +290,16 @@ static void lay_out_data_in(TcpTxItem *item, uint32_t len, uint8_t *bhs)
     const DmMove *move = item->move;
     memcpy(bhs, move->bhs, ISCSI_BHS_LEN);
     if (move->moved + len < move->len) {
-        bhs[BHS_FLAGS] = 0;
-        bhs[BHS_STATUS] = 0;
-        put_be32(bhs + BHS_STAT_SN, 0);
-        put_be32(bhs + BHS_RESIDUAL, 0);
+        bhs[PDU_FLAGS] = 0;
+        bhs[RESPONSE_STATUS] = 0;
+        put_be32(bhs + PDU_STAT_SN, 0);
+        put_be32(bhs + DATA_IN_RESIDUAL, 0);
     }
     if (item->burst_left == len)
-        bhs[BHS_FLAGS] |= BHS_FINAL;
-    put_be32(bhs + BHS_TTT, BHS_NO_TAG);
-    put_be32(bhs + BHS_DATA_SN, item->sn);
-    put_be32(bhs + BHS_BUFFER_OFFSET, move->offset + move->moved);
+        bhs[PDU_FLAGS] |= PDU_FINAL;
+    put_be32(bhs + PDU_TTT, ISCSI_NO_TAG);
+    put_be32(bhs + DATA_SN, item->sn);
+    put_be32(bhs + DATA_OFFSET, move->offset + move->moved);
 }
 
 /* Frames Data-In PDUs while there is room; true when the move has no more. */

@@ -52,8 +52,8 @@ static void lay_out_commands(uint8_t *commands)
     for (unsigned i = 0; i < DEPTH_MAX; i++) {
         uint8_t *bhs = commands + i * command_len();
         memset(bhs, 0, ISCSI_BHS_LEN);
-        bhs[0] = BHS_SCSI_COMMAND;
-        bhs[BHS_FLAGS] = BHS_FINAL;
+        bhs[0] = ISCSI_SCSI_COMMAND;
+        bhs[PDU_FLAGS] = PDU_FINAL;
         if (digest == ISCSI_DIGEST_CRC32C)
             digest_put(digest_add(DIGEST_BEGIN, bhs, ISCSI_BHS_LEN), bhs + ISCSI_BHS_LEN);
     }
@@ -136,8 +136,8 @@ static void answer(DmConn *conn, DmPdu *pdu)
     task->pdu = pdu;
     task->move =
         (DmMove){.command = pdu, .len = DATA, .iov = &target.iov, .iovcnt = 1, .done = answered};
-    task->move.bhs[0] = BHS_DATA_IN;
-    task->move.bhs[BHS_FLAGS] = BHS_FINAL | DATA_IN_STATUS;
+    task->move.bhs[0] = ISCSI_DATA_IN;
+    task->move.bhs[PDU_FLAGS] = PDU_FINAL | DATA_IN_STATUS;
     conn->dm->put_data(conn, &task->move);
 }
 

@@ -232,9 +232,9 @@ DmPdu *tcp_rig_pdu(const TcpRig *rig, unsigned index)
 
 DmPdu *tcp_rig_command(TcpRig *rig, uint32_t itt)
 {
-    uint8_t bhs[ISCSI_BHS_LEN] = {BHS_SCSI_COMMAND, BHS_FINAL};
+    uint8_t bhs[ISCSI_BHS_LEN] = {ISCSI_SCSI_COMMAND, PDU_FINAL};
     unsigned before = rig->pdus->len;
-    put_be32(bhs + BHS_ITT, itt);
+    put_be32(bhs + PDU_ITT, itt);
     tcp_rig_send(rig, bhs, NULL, 0);
     tcp_rig_wait(rig, rig->pdus->len > before);
     return tcp_rig_pdu(rig, before);
@@ -280,8 +280,8 @@ void tcp_rig_move_init(TcpRig *rig, TcpRigMove *m, DmPdu *command, unsigned opco
                        .iovcnt = pieces,
                        .done = note_done};
     m->move.bhs[0] = (uint8_t)opcode;
-    memcpy(m->move.bhs + BHS_ITT, command->bhs + BHS_ITT, 4);
-    if (opcode == BHS_DATA_IN)
+    memcpy(m->move.bhs + PDU_ITT, command->bhs + PDU_ITT, 4);
+    if (opcode == ISCSI_DATA_IN)
         for (uint32_t i = 0; i < len; i++)
             m->memory[i] = tcp_rig_pattern(offset + i);
 }
@@ -289,7 +289,7 @@ void tcp_rig_move_init(TcpRig *rig, TcpRigMove *m, DmPdu *command, unsigned opco
 void tcp_rig_move_start(TcpRig *rig, TcpRigMove *m)
 {
     m->starting = true;
-    if (bhs_opcode(m->move.bhs) == BHS_DATA_IN)
+    if (pdu_opcode(m->move.bhs) == ISCSI_DATA_IN)
         rig->conn->dm->put_data(rig->conn, &m->move);
     else
         rig->conn->dm->get_data(rig->conn, &m->move);

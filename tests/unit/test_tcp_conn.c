@@ -7,8 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { NOP_IN = 0x20 };
-
 static void keys_are_narrowed_to_what_tcp_has(void **state)
 {
     IscsiParams offer = {.rdma_extensions = true,
@@ -51,8 +49,8 @@ static void window_follows_the_budget(void **state)
 
 static void send_ping(TcpRig *rig, uint32_t itt)
 {
-    uint8_t bhs[ISCSI_BHS_LEN] = {NOP_IN, BHS_FINAL};
-    put_be32(bhs + BHS_ITT, itt);
+    uint8_t bhs[ISCSI_BHS_LEN] = {ISCSI_NOP_IN, PDU_FINAL};
+    put_be32(bhs + PDU_ITT, itt);
     rig->conn->dm->send_control(rig->conn, bhs, NULL, 0);
 }
 
@@ -64,7 +62,7 @@ static void graceful_close_sends_what_is_queued(void **state)
     (void)state;
     tcp_rig_init(&rig);
     tcp_rig_enable(&rig);
-    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 1), BHS_DATA_IN, 0, 4 << 20, 4);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 1), ISCSI_DATA_IN, 0, 4 << 20, 4);
     tcp_rig_move_start(&rig, &m);
     send_ping(&rig, 7);
     rig.conn->dm->terminate(rig.conn, DM_CLOSE_GRACEFUL);
@@ -73,7 +71,7 @@ static void graceful_close_sends_what_is_queued(void **state)
     for (unsigned i = 0; i < 64; i++)
         assert_int_equal(tcp_rig_receive(&rig, bhs, data, 65536), 65536);
     tcp_rig_receive(&rig, bhs, data, 0);
-    assert_int_equal(get_be32(bhs + BHS_ITT), 7);
+    assert_int_equal(pdu_itt(bhs), 7);
     tcp_rig_wait(&rig, recv(rig.peer, &byte, 1, 0) == 0);
     assert_true(m.done);
     assert_int_equal(m.error, 0);
@@ -94,7 +92,7 @@ static void graceful_close_does_not_wait_for_data_out(void **state)
     (void)state;
     tcp_rig_init(&rig);
     tcp_rig_enable(&rig);
-    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 1), BHS_R2T, 0, 4096, 1);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 1), ISCSI_R2T, 0, 4096, 1);
     tcp_rig_move_start(&rig, &m);
     rig.conn->dm->terminate(rig.conn, DM_CLOSE_GRACEFUL);
     tcp_rig_turn(&rig);
@@ -113,7 +111,7 @@ static void now_overtakes_graceful(void **state)
     (void)state;
     tcp_rig_init(&rig);
     tcp_rig_enable(&rig);
-    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 1), BHS_DATA_IN, 0, 4 << 20, 4);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 1), ISCSI_DATA_IN, 0, 4 << 20, 4);
     tcp_rig_move_start(&rig, &m);
     rig.conn->dm->terminate(rig.conn, DM_CLOSE_GRACEFUL);
     tcp_rig_turn(&rig);
@@ -138,7 +136,7 @@ static void late_moves_end(void **state)
     rig.conn->dm->terminate(rig.conn, DM_CLOSE_NOW);
     tcp_rig_wait(&rig, rig.terminated);
     for (unsigned i = 0; i < 2; i++) {
-        tcp_rig_move_init(&rig, &moves[i], command, i ? BHS_R2T : BHS_DATA_IN, 0, 4096, 1);
+        tcp_rig_move_init(&rig, &moves[i], command, i ? ISCSI_R2T : ISCSI_DATA_IN, 0, 4096, 1);
         moves[i].terminated = &never;
         tcp_rig_move_start(&rig, &moves[i]);
         tcp_rig_wait(&rig, moves[i].done);
@@ -161,7 +159,7 @@ static void start_another(DmMove *move, int error)
 
 static void moves_started_while_closing_end(void **state)
 {
-    static const unsigned opcodes[] = {BHS_DATA_IN, BHS_R2T};
+    static const unsigned opcodes[] = {ISCSI_DATA_IN, ISCSI_R2T};
     (void)state;
     for (unsigned i = 0; i < 4; i++) {
         TcpRig rig;
@@ -187,7 +185,7 @@ static void moves_started_while_closing_end(void **state)
 static void pdus_outlive_the_wire(void **state)
 {
     TcpRig rig;
-    uint8_t bhs[ISCSI_BHS_LEN] = {BHS_SCSI_COMMAND, BHS_FINAL}, data[512];
+    uint8_t bhs[ISCSI_BHS_LEN] = {ISCSI_SCSI_COMMAND, PDU_FINAL}, data[512];
     (void)state;
     memset(data, 0x5a, sizeof data);
     tcp_rig_init(&rig);

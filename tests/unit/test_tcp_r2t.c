@@ -23,30 +23,30 @@ static R2t expect_r2t(TcpRig *rig, uint32_t itt)
 {
     uint8_t bhs[ISCSI_BHS_LEN];
     assert_int_equal(tcp_rig_receive(rig, bhs, NULL, 0), 0);
-    assert_int_equal(bhs_opcode(bhs), BHS_R2T);
-    assert_true(bhs_is_final(bhs));
-    assert_int_equal(get_be32(bhs + BHS_ITT), itt);
-    return (R2t){get_be32(bhs + BHS_TTT), get_be32(bhs + BHS_DATA_SN),
-                 get_be32(bhs + BHS_BUFFER_OFFSET), get_be32(bhs + BHS_DESIRED_LENGTH)};
+    assert_int_equal(pdu_opcode(bhs), ISCSI_R2T);
+    assert_true(pdu_final(bhs));
+    assert_int_equal(pdu_itt(bhs), itt);
+    return (R2t){pdu_ttt(bhs), get_be32(bhs + DATA_SN), get_be32(bhs + DATA_OFFSET),
+                 get_be32(bhs + R2T_DESIRED_LENGTH)};
 }
 
 static void make_data_out(uint8_t *bhs, const R2t *r2t, uint32_t itt, uint32_t at, uint32_t len,
                           uint32_t sn)
 {
     memset(bhs, 0, ISCSI_BHS_LEN);
-    bhs[0] = BHS_DATA_OUT;
-    bhs[BHS_FLAGS] = at + len == r2t->len ? BHS_FINAL : 0;
-    put_be32(bhs + BHS_ITT, itt);
-    put_be32(bhs + BHS_TTT, r2t->tag);
-    put_be32(bhs + BHS_DATA_SN, sn);
-    put_be32(bhs + BHS_BUFFER_OFFSET, r2t->offset + at);
+    bhs[0] = ISCSI_DATA_OUT;
+    bhs[PDU_FLAGS] = at + len == r2t->len ? PDU_FINAL : 0;
+    put_be32(bhs + PDU_ITT, itt);
+    put_be32(bhs + PDU_TTT, r2t->tag);
+    put_be32(bhs + DATA_SN, sn);
+    put_be32(bhs + DATA_OFFSET, r2t->offset + at);
 }
 
 static void send_data_out(TcpRig *rig, const uint8_t *bhs, uint32_t len)
 {
     uint8_t *data = g_malloc(len);
     for (uint32_t i = 0; i < len; i++)
-        data[i] = tcp_rig_pattern(get_be32(bhs + BHS_BUFFER_OFFSET) + i);
+        data[i] = tcp_rig_pattern(get_be32(bhs + DATA_OFFSET) + i);
     tcp_rig_send(rig, bhs, data, len);
     g_free(data);
 }
@@ -81,7 +81,7 @@ static void fetch(uint32_t max_r2t, unsigned digests)
     R2t r2ts[4];
     unsigned asked = 0;
     start(&rig, BURST, max_r2t, digests);
-    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), BHS_R2T, OFFSET, LEN, 5);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), ISCSI_R2T, OFFSET, LEN, 5);
     tcp_rig_move_start(&rig, &m);
     for (unsigned i = 0; i < 4; i++) {
         while (asked < MIN(i + max_r2t, 4)) {
@@ -124,7 +124,7 @@ static void r2t_numbers_go_on_in_the_next_move(void **state)
     start(&rig, 1000, 8, ISCSI_DIGEST_NONE);
     DmPdu *command = tcp_rig_command(&rig, 3);
     for (uint32_t i = 0, sn = 0; i < 2; i++) {
-        tcp_rig_move_init(&rig, &m[i], command, BHS_R2T, i * 2500, 2500, 2);
+        tcp_rig_move_init(&rig, &m[i], command, ISCSI_R2T, i * 2500, 2500, 2);
         tcp_rig_move_start(&rig, &m[i]);
         for (unsigned k = 0; k < 3; k++) {
             R2t r2t = expect_r2t(&rig, 3);
@@ -149,7 +149,7 @@ static void commands_are_answered_in_any_order(void **state)
     rig.params.immediate_data = false;
     tcp_rig_enable(&rig);
     for (uint32_t i = 0; i < N; i++) {
-        tcp_rig_move_init(&rig, &m[i], tcp_rig_command(&rig, i), BHS_R2T, 0, 4096 + i, 1);
+        tcp_rig_move_init(&rig, &m[i], tcp_rig_command(&rig, i), ISCSI_R2T, 0, 4096 + i, 1);
         tcp_rig_move_start(&rig, &m[i]);
         r2ts[i] = expect_r2t(&rig, i);
     }
@@ -168,60 +168,60 @@ typedef void (*Spoil)(uint8_t *bhs, uint32_t *len);
 static void wrong_slot(uint8_t *bhs, uint32_t *len)
 {
     (void)len;
-    bhs[BHS_TTT] ^= 0x40;
+    bhs[PDU_TTT] ^= 0x40;
 }
 
 static void wrong_generation(uint8_t *bhs, uint32_t *len)
 {
     (void)len;
-    bhs[BHS_TTT + 2] ^= 1;
+    bhs[PDU_TTT + 2] ^= 1;
 }
 
 static void wrong_burst(uint8_t *bhs, uint32_t *len)
 {
     (void)len;
-    bhs[BHS_TTT + 3] ^= 1;
+    bhs[PDU_TTT + 3] ^= 1;
 }
 
 static void wrong_task(uint8_t *bhs, uint32_t *len)
 {
     (void)len;
-    bhs[BHS_ITT] ^= 1;
+    bhs[PDU_ITT] ^= 1;
 }
 
 static void wrong_number(uint8_t *bhs, uint32_t *len)
 {
     (void)len;
-    put_be32(bhs + BHS_DATA_SN, get_be32(bhs + BHS_DATA_SN) + 1);
+    put_be32(bhs + DATA_SN, get_be32(bhs + DATA_SN) + 1);
 }
 
 static void before_its_place(uint8_t *bhs, uint32_t *len)
 {
     (void)len;
-    put_be32(bhs + BHS_BUFFER_OFFSET, get_be32(bhs + BHS_BUFFER_OFFSET) - 4);
+    put_be32(bhs + DATA_OFFSET, get_be32(bhs + DATA_OFFSET) - 4);
 }
 
 static void beyond_its_place(uint8_t *bhs, uint32_t *len)
 {
     (void)len;
-    put_be32(bhs + BHS_BUFFER_OFFSET, get_be32(bhs + BHS_BUFFER_OFFSET) + 4);
+    put_be32(bhs + DATA_OFFSET, get_be32(bhs + DATA_OFFSET) + 4);
 }
 
 static void beyond_the_burst(uint8_t *bhs, uint32_t *len)
 {
-    bhs[BHS_FLAGS] = BHS_FINAL;
+    bhs[PDU_FLAGS] = PDU_FINAL;
     *len = 1001;
 }
 
 static void final_too_early(uint8_t *bhs, uint32_t *len)
 {
     (void)len;
-    bhs[BHS_FLAGS] = BHS_FINAL;
+    bhs[PDU_FLAGS] = PDU_FINAL;
 }
 
 static void never_final(uint8_t *bhs, uint32_t *len)
 {
-    bhs[BHS_FLAGS] = 0;
+    bhs[PDU_FLAGS] = 0;
     *len = 1000;
 }
 
@@ -237,7 +237,7 @@ static void violations_end_the_connection(void **state)
         uint8_t bhs[ISCSI_BHS_LEN];
         uint32_t len = 400, before = i % 2 * 400; /* the first PDU, or one behind a right one */
         start(&rig, 1000 + before, 1, ISCSI_DIGEST_NONE);
-        tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), BHS_R2T, 512, 5000, 1);
+        tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), ISCSI_R2T, 512, 5000, 1);
         tcp_rig_move_start(&rig, &m);
         R2t r2t = expect_r2t(&rig, 3);
         if (before) {
@@ -262,7 +262,7 @@ static void data_after_the_last_burst_ends_the_connection(void **state)
     TcpRigMove m;
     (void)state;
     start(&rig, 1000, 1, ISCSI_DIGEST_NONE);
-    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), BHS_R2T, 0, 1000, 1);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), ISCSI_R2T, 0, 1000, 1);
     tcp_rig_move_start(&rig, &m);
     R2t r2t = expect_r2t(&rig, 3);
     answer(&rig, &r2t, 3, 1000);
@@ -282,7 +282,7 @@ static void cancelled_move_takes_no_more_bytes(void **state)
     memset(data, 0xee, sizeof data);
     start(&rig, 8000, 1, ISCSI_DIGEST_CRC32C);
     DmPdu *command = tcp_rig_command(&rig, 3);
-    tcp_rig_move_init(&rig, &m, command, BHS_R2T, 0, 8000, 2);
+    tcp_rig_move_init(&rig, &m, command, ISCSI_R2T, 0, 8000, 2);
     tcp_rig_move_start(&rig, &m);
     R2t r2t = expect_r2t(&rig, 3);
     make_data_out(bhs, &r2t, 3, 0, 4000, 0);
@@ -298,7 +298,7 @@ static void cancelled_move_takes_no_more_bytes(void **state)
     make_data_out(bhs, &r2t, 3, 4000, 4000, 1);
     tcp_rig_send(&rig, bhs, data, 4000);
 
-    tcp_rig_move_init(&rig, &other, command, BHS_R2T, 0, 3000, 1);
+    tcp_rig_move_init(&rig, &other, command, ISCSI_R2T, 0, 3000, 1);
     tcp_rig_move_start(&rig, &other);
     r2t = expect_r2t(&rig, 3);
     answer(&rig, &r2t, 3, 3000);
@@ -319,7 +319,7 @@ static void wrong_digest_fails_the_move_when_all_has_come(void **state)
     uint8_t bhs[ISCSI_BHS_LEN], frame[2048], data[1000] = {0};
     (void)state;
     start(&rig, 1000, 2, ISCSI_DIGEST_CRC32C);
-    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), BHS_R2T, 0, 4000, 1);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), ISCSI_R2T, 0, 4000, 1);
     tcp_rig_move_start(&rig, &m);
     r2ts[0] = expect_r2t(&rig, 3);
     r2ts[1] = expect_r2t(&rig, 3);
@@ -346,8 +346,8 @@ static void closing_in_the_middle_ends_the_move(void **state)
     (void)state;
     start(&rig, 8000, 1, ISCSI_DIGEST_NONE);
     DmPdu *command = tcp_rig_command(&rig, 3);
-    tcp_rig_move_init(&rig, &m, command, BHS_R2T, 0, 8000, 2);
-    tcp_rig_move_init(&rig, &late, command, BHS_R2T, 0, 8000, 2);
+    tcp_rig_move_init(&rig, &m, command, ISCSI_R2T, 0, 8000, 2);
+    tcp_rig_move_init(&rig, &late, command, ISCSI_R2T, 0, 8000, 2);
     tcp_rig_move_start(&rig, &m);
     R2t r2t = expect_r2t(&rig, 3);
     make_data_out(bhs, &r2t, 3, 0, 4000, 0);

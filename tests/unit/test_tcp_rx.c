@@ -8,8 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { NOP_OUT = 0x00, NOP_IN = 0x20 };
-
 typedef struct {
     uint8_t opcode, ahs_words;
     uint32_t len;
@@ -17,9 +15,9 @@ typedef struct {
 
 /* Commands with and without AHS and immediate data, unsolicited Data-Out, text and NOP. */
 static const Shape shapes[] = {
-    {BHS_SCSI_COMMAND, 0, 0}, {BHS_SCSI_COMMAND, 2, 5},  {BHS_DATA_OUT, 0, 33},
-    {NOP_OUT, 0, 3},          {BHS_SCSI_COMMAND, 0, 64}, {0x04, 1, 1},
-    {NOP_OUT, 0, 0},
+    {ISCSI_SCSI_COMMAND, 0, 0}, {ISCSI_SCSI_COMMAND, 2, 5},  {ISCSI_DATA_OUT, 0, 33},
+    {ISCSI_NOP_OUT, 0, 3},      {ISCSI_SCSI_COMMAND, 0, 64}, {ISCSI_TEXT_REQUEST, 1, 1},
+    {ISCSI_NOP_OUT, 0, 0},
 };
 
 static void fill_pattern(uint8_t *data, uint32_t len)
@@ -38,10 +36,10 @@ static void make_header(uint8_t *bhs, const Shape *shape, uint32_t itt)
 {
     memset(bhs, 0, ISCSI_BHS_LEN);
     bhs[0] = shape->opcode;
-    bhs[BHS_FLAGS] = BHS_FINAL;
+    bhs[PDU_FLAGS] = PDU_FINAL;
     bhs[BHS_AHS_WORDS] = shape->ahs_words;
-    put_be32(bhs + BHS_ITT, itt);
-    put_be32(bhs + BHS_TTT, BHS_NO_TAG);
+    put_be32(bhs + PDU_ITT, itt);
+    put_be32(bhs + PDU_TTT, ISCSI_NO_TAG);
 }
 
 static size_t make_stream(const TcpRig *rig, uint8_t *out)
@@ -61,8 +59,8 @@ static void assert_stream_came(TcpRig *rig)
     tcp_rig_wait(rig, rig->pdus->len == G_N_ELEMENTS(shapes));
     for (unsigned i = 0; i < G_N_ELEMENTS(shapes); i++) {
         const DmPdu *pdu = tcp_rig_pdu(rig, i);
-        assert_int_equal(bhs_opcode(pdu->bhs), shapes[i].opcode);
-        assert_int_equal(get_be32(pdu->bhs + BHS_ITT), i);
+        assert_int_equal(pdu_opcode(pdu->bhs), shapes[i].opcode);
+        assert_int_equal(pdu_itt(pdu->bhs), i);
         assert_int_equal(pdu->ahs_len, shapes[i].ahs_words * 4);
         for (uint32_t k = 0; k < pdu->ahs_len; k++)
             assert_int_equal(pdu->ahs[k], 0xa0 + k);
@@ -119,7 +117,7 @@ static void long_segments_in_odd_pieces(void **state)
     size_t len = 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(lens); i++) {
         uint8_t bhs[ISCSI_BHS_LEN];
-        make_header(bhs, &(Shape){BHS_SCSI_COMMAND, 0, 0}, i);
+        make_header(bhs, &(Shape){ISCSI_SCSI_COMMAND, 0, 0}, i);
         len += tcp_rig_frame(&rig, stream + len, bhs, data, lens[i]);
     }
     for (unsigned s = 0; s < G_N_ELEMENTS(steps); s++) {
@@ -145,7 +143,7 @@ static void data_is_aligned_for_direct_io(void **state)
     (void)state;
     tcp_rig_init(&rig);
     tcp_rig_enable(&rig);
-    make_header(bhs, &(Shape){BHS_SCSI_COMMAND, 0, 0}, 1);
+    make_header(bhs, &(Shape){ISCSI_SCSI_COMMAND, 0, 0}, 1);
     tcp_rig_send(&rig, bhs, data, sizeof data);
     tcp_rig_wait(&rig, rig.pdus->len == 1);
     assert_int_equal((uintptr_t)tcp_rig_pdu(&rig, 0)->data % 4096, 0);
@@ -165,7 +163,7 @@ static void segments_above_the_limit_end_the_connection(void **state)
     uint8_t bhs[ISCSI_BHS_LEN];
     TcpRig rig;
     (void)state;
-    make_header(bhs, &(Shape){0x03, 0, 0}, 1);
+    make_header(bhs, &(Shape){ISCSI_LOGIN_REQUEST, 0, 0}, 1);
     put_be24(bhs + BHS_DATA_LEN, TCP_LOGIN_SEGMENT + 1);
     tcp_rig_init(&rig);
     expect_end(&rig, bhs, sizeof bhs, "MaxRecvDataSegmentLength");
@@ -180,8 +178,8 @@ static void solicited_data_before_the_login_ends_the_connection(void **state)
     uint8_t bhs[ISCSI_BHS_LEN];
     TcpRig rig;
     (void)state;
-    make_header(bhs, &(Shape){BHS_DATA_OUT, 0, 0}, 1);
-    put_be32(bhs + BHS_TTT, 0);
+    make_header(bhs, &(Shape){ISCSI_DATA_OUT, 0, 0}, 1);
+    put_be32(bhs + PDU_TTT, 0);
     tcp_rig_init(&rig);
     expect_end(&rig, bhs, sizeof bhs, "Data-Out");
 }
@@ -191,7 +189,7 @@ static void wrong_header_digest_ends_the_connection(void **state)
     uint8_t bhs[ISCSI_BHS_LEN], frame[64];
     TcpRig rig;
     (void)state;
-    make_header(bhs, &(Shape){NOP_OUT, 0, 0}, 1);
+    make_header(bhs, &(Shape){ISCSI_NOP_OUT, 0, 0}, 1);
     tcp_rig_init(&rig);
     rig.params.header_digest = ISCSI_DIGEST_CRC32C;
     tcp_rig_enable(&rig);
@@ -206,7 +204,7 @@ static void wrong_data_digest_drops_the_pdu_alone(void **state)
     TcpRig rig;
     (void)state;
     fill_pattern(data, sizeof data);
-    make_header(bhs, &(Shape){BHS_SCSI_COMMAND, 0, 0}, 1);
+    make_header(bhs, &(Shape){ISCSI_SCSI_COMMAND, 0, 0}, 1);
     tcp_rig_init(&rig);
     rig.params.data_digest = ISCSI_DIGEST_CRC32C;
     tcp_rig_enable(&rig);
@@ -229,7 +227,7 @@ static void beyond_the_window_the_peer_waits(void **state)
     uint8_t bhs[ISCSI_BHS_LEN];
     TcpRig rig;
     (void)state;
-    make_header(bhs, &(Shape){BHS_SCSI_COMMAND, 0, 0}, 1);
+    make_header(bhs, &(Shape){ISCSI_SCSI_COMMAND, 0, 0}, 1);
     tcp_rig_init(&rig);
     tcp_rig_enable(&rig);
     unsigned limit = tcp_conn(rig.conn)->pdus.limit;
@@ -251,7 +249,7 @@ static void beyond_the_quota_of_bytes_the_peer_waits(void **state)
     uint8_t bhs[ISCSI_BHS_LEN], *data = g_malloc0(65536);
     TcpRig rig;
     (void)state;
-    make_header(bhs, &(Shape){BHS_SCSI_COMMAND, 0, 0}, 1);
+    make_header(bhs, &(Shape){ISCSI_SCSI_COMMAND, 0, 0}, 1);
     tcp_rig_init(&rig);
     rig.params.queue_depth = 8;
     tcp_rig_enable(&rig);
@@ -282,10 +280,10 @@ static void without_memory_the_peer_waits(void **state)
     unsigned large = hoard->len;
     while ((buffer = arena_alloc(rig.arena, 4096)))
         g_ptr_array_add(hoard, buffer);
-    make_header(bhs, &(Shape){NOP_OUT, 0, 0}, 1);
+    make_header(bhs, &(Shape){ISCSI_NOP_OUT, 0, 0}, 1);
     tcp_rig_send(&rig, bhs, data, 100);
     tcp_rig_wait(&rig, rig.controls == 1); /* needs none of that memory */
-    make_header(bhs, &(Shape){BHS_SCSI_COMMAND, 0, 0}, 2);
+    make_header(bhs, &(Shape){ISCSI_SCSI_COMMAND, 0, 0}, 2);
     tcp_rig_send(&rig, bhs, data, sizeof data);
     tcp_rig_turn(&rig);
     assert_int_equal(rig.controls, 1);
@@ -303,7 +301,7 @@ static void echo(DmPdu *pdu)
 {
     uint8_t bhs[ISCSI_BHS_LEN];
     memcpy(bhs, pdu->bhs, sizeof bhs);
-    bhs[0] = NOP_IN;
+    bhs[0] = ISCSI_NOP_IN;
     pdu->conn->dm->send_control(pdu->conn, bhs, pdu->data, pdu->data_len);
     pdu->conn->dm->release_pdu(pdu);
 }
@@ -316,7 +314,7 @@ static void peer_that_takes_no_answers_is_not_read(void **state)
     TcpRig rig;
     (void)state;
     fill_pattern(data, 60000);
-    make_header(bhs, &(Shape){NOP_OUT, 0, 0}, 1);
+    make_header(bhs, &(Shape){ISCSI_NOP_OUT, 0, 0}, 1);
     tcp_rig_init(&rig);
     rig.on_control = echo;
     tcp_rig_enable(&rig);

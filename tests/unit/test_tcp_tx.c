@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { NOP_IN = 0x20, GOOD_AT_THE_END = BHS_FINAL | DATA_IN_STATUS };
+enum { GOOD_AT_THE_END = PDU_FINAL | DATA_IN_STATUS };
 
 static void start(TcpRig *rig, unsigned digests, uint32_t max_send, uint32_t max_burst)
 {
@@ -20,10 +20,10 @@ static void start(TcpRig *rig, unsigned digests, uint32_t max_send, uint32_t max
 /* Makes it the last move of its command, with status and a residual. */
 static void add_status(TcpRigMove *m)
 {
-    m->move.bhs[BHS_FLAGS] = GOOD_AT_THE_END | DATA_IN_UNDERFLOW;
-    m->move.bhs[BHS_STATUS] = 0x08;
-    put_be32(m->move.bhs + BHS_STAT_SN, 77);
-    put_be32(m->move.bhs + BHS_RESIDUAL, 99);
+    m->move.bhs[PDU_FLAGS] = GOOD_AT_THE_END | RESPONSE_UNDERFLOW;
+    m->move.bhs[RESPONSE_STATUS] = 0x08;
+    put_be32(m->move.bhs + PDU_STAT_SN, 77);
+    put_be32(m->move.bhs + DATA_IN_RESIDUAL, 99);
 }
 
 /* Receives one Data-In; checks all of it but the flags, which it returns. */
@@ -31,25 +31,25 @@ static uint8_t expect_data_in(TcpRig *rig, uint32_t itt, uint32_t sn, uint32_t o
 {
     uint8_t bhs[ISCSI_BHS_LEN], *data = g_malloc(len + 1);
     assert_int_equal(tcp_rig_receive(rig, bhs, data, len), len);
-    assert_int_equal(bhs_opcode(bhs), BHS_DATA_IN);
-    assert_int_equal(get_be32(bhs + BHS_ITT), itt);
-    assert_int_equal(get_be32(bhs + BHS_TTT), BHS_NO_TAG);
-    assert_int_equal(get_be32(bhs + BHS_DATA_SN), sn);
-    assert_int_equal(get_be32(bhs + BHS_BUFFER_OFFSET), offset);
-    bool status = bhs[BHS_FLAGS] & DATA_IN_STATUS;
-    assert_int_equal(bhs[BHS_STATUS], status ? 0x08 : 0);
-    assert_int_equal(get_be32(bhs + BHS_STAT_SN), status ? 77 : 0);
-    assert_int_equal(get_be32(bhs + BHS_RESIDUAL), status ? 99 : 0);
+    assert_int_equal(pdu_opcode(bhs), ISCSI_DATA_IN);
+    assert_int_equal(pdu_itt(bhs), itt);
+    assert_int_equal(pdu_ttt(bhs), ISCSI_NO_TAG);
+    assert_int_equal(get_be32(bhs + DATA_SN), sn);
+    assert_int_equal(get_be32(bhs + DATA_OFFSET), offset);
+    bool status = bhs[PDU_FLAGS] & DATA_IN_STATUS;
+    assert_int_equal(bhs[RESPONSE_STATUS], status ? 0x08 : 0);
+    assert_int_equal(get_be32(bhs + PDU_STAT_SN), status ? 77 : 0);
+    assert_int_equal(get_be32(bhs + DATA_IN_RESIDUAL), status ? 99 : 0);
     for (uint32_t i = 0; i < len; i++)
         assert_int_equal(data[i], tcp_rig_pattern(offset + i));
     g_free(data);
-    return bhs[BHS_FLAGS];
+    return bhs[PDU_FLAGS];
 }
 
 static void send_ping(TcpRig *rig, uint32_t itt)
 {
-    uint8_t bhs[ISCSI_BHS_LEN] = {NOP_IN, BHS_FINAL};
-    put_be32(bhs + BHS_ITT, itt);
+    uint8_t bhs[ISCSI_BHS_LEN] = {ISCSI_NOP_IN, PDU_FINAL};
+    put_be32(bhs + PDU_ITT, itt);
     rig->conn->dm->send_control(rig->conn, bhs, "abcde", 5);
 }
 
@@ -57,8 +57,8 @@ static void expect_ping(TcpRig *rig, uint32_t itt)
 {
     uint8_t bhs[ISCSI_BHS_LEN], data[8];
     assert_int_equal(tcp_rig_receive(rig, bhs, data, sizeof data), 5);
-    assert_int_equal(bhs_opcode(bhs), NOP_IN);
-    assert_int_equal(get_be32(bhs + BHS_ITT), itt);
+    assert_int_equal(pdu_opcode(bhs), ISCSI_NOP_IN);
+    assert_int_equal(pdu_itt(bhs), itt);
     assert_memory_equal(data, "abcde", 5);
 }
 
@@ -77,8 +77,8 @@ static void move_is_cut_by_segment_and_burst(unsigned digests)
     TcpRigMove first, last;
     start(&rig, digests, 3000, 10000);
     DmPdu *command = tcp_rig_command(&rig, 5);
-    tcp_rig_move_init(&rig, &first, command, BHS_DATA_IN, 0, 12001, 3);
-    tcp_rig_move_init(&rig, &last, command, BHS_DATA_IN, 12001, 10000, 8);
+    tcp_rig_move_init(&rig, &first, command, ISCSI_DATA_IN, 0, 12001, 3);
+    tcp_rig_move_init(&rig, &last, command, ISCSI_DATA_IN, 12001, 10000, 8);
     add_status(&last);
     tcp_rig_move_start(&rig, &first);
     tcp_rig_move_start(&rig, &last);
@@ -115,13 +115,13 @@ static void control_and_data_keep_their_order(void **state)
     start(&rig, ISCSI_DIGEST_CRC32C, 65536, 262144);
     for (unsigned i = 0; i < G_N_ELEMENTS(moves); i++) {
         DmPdu *command = tcp_rig_command(&rig, i);
-        tcp_rig_move_init(&rig, &moves[i], command, BHS_DATA_IN, 0, 4096 + i, 2);
+        tcp_rig_move_init(&rig, &moves[i], command, ISCSI_DATA_IN, 0, 4096 + i, 2);
         add_status(&moves[i]);
         tcp_rig_move_start(&rig, &moves[i]);
         send_ping(&rig, 1000 + i);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(moves); i++) {
-        assert_true(expect_data_in(&rig, i, 0, 0, 4096 + i) & BHS_FINAL);
+        assert_true(expect_data_in(&rig, i, 0, 0, 4096 + i) & PDU_FINAL);
         expect_ping(&rig, 1000 + i);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(moves); i++)
@@ -154,13 +154,13 @@ static void many_small_pdus(void **state)
     (void)state;
     start(&rig, ISCSI_DIGEST_CRC32C, 512, 512 * 7);
     DmPdu *command = tcp_rig_command(&rig, 1);
-    tcp_rig_move_init(&rig, &m, command, BHS_DATA_IN, 0, 1 << 20, 8);
+    tcp_rig_move_init(&rig, &m, command, ISCSI_DATA_IN, 0, 1 << 20, 8);
     add_status(&m);
     tcp_rig_move_start(&rig, &m);
     for (uint32_t sn = 0; sn < 2048; sn++) {
         uint8_t flags = expect_data_in(&rig, 1, sn, sn * 512, 512);
-        uint8_t end = sn % 7 == 6 ? BHS_FINAL : 0;
-        assert_int_equal(flags, sn == 2047 ? (GOOD_AT_THE_END | DATA_IN_UNDERFLOW) : end);
+        uint8_t end = sn % 7 == 6 ? PDU_FINAL : 0;
+        assert_int_equal(flags, sn == 2047 ? (GOOD_AT_THE_END | RESPONSE_UNDERFLOW) : end);
     }
     tcp_rig_wait(&rig, m.done);
     tcp_rig_move_deinit(&m);
@@ -176,7 +176,7 @@ static void memory_in_hundreds_of_pieces(void **state)
     (void)state;
     start(&rig, ISCSI_DIGEST_NONE, 65536, 262144);
     DmPdu *command = tcp_rig_command(&rig, 1);
-    tcp_rig_move_init(&rig, &m, command, BHS_DATA_IN, 0, LEN, 1);
+    tcp_rig_move_init(&rig, &m, command, ISCSI_DATA_IN, 0, LEN, 1);
     for (unsigned i = 0; i < PIECES; i++)
         iov[i] = (struct iovec){m.memory + i * 8, 8};
     m.move.iov = iov;
@@ -186,13 +186,13 @@ static void memory_in_hundreds_of_pieces(void **state)
     uint8_t bhs[ISCSI_BHS_LEN], data[LEN];
     for (uint32_t sn = 0; at < LEN; sn++) {
         uint32_t len = tcp_rig_receive(&rig, bhs, data, sizeof data);
-        assert_int_equal(get_be32(bhs + BHS_DATA_SN), sn);
-        assert_int_equal(get_be32(bhs + BHS_BUFFER_OFFSET), at);
+        assert_int_equal(get_be32(bhs + DATA_SN), sn);
+        assert_int_equal(get_be32(bhs + DATA_OFFSET), at);
         assert_memory_equal(data, m.memory + at, len);
         at += len;
     }
     tcp_rig_wait(&rig, m.done);
-    assert_int_equal(get_be32(bhs + BHS_DATA_SN) + 1, command->exp_data_sn);
+    assert_int_equal(get_be32(bhs + DATA_SN) + 1, command->exp_data_sn);
     tcp_rig_move_deinit(&m);
     tcp_rig_deinit(&rig);
 }
@@ -204,7 +204,7 @@ static void slow_reader_gets_every_byte(void **state)
     (void)state;
     start(&rig, ISCSI_DIGEST_CRC32C, 262144, 1 << 20);
     for (unsigned i = 0; i < G_N_ELEMENTS(moves); i++) {
-        tcp_rig_move_init(&rig, &moves[i], tcp_rig_command(&rig, i), BHS_DATA_IN, 0, 1 << 20, 4);
+        tcp_rig_move_init(&rig, &moves[i], tcp_rig_command(&rig, i), ISCSI_DATA_IN, 0, 1 << 20, 4);
         add_status(&moves[i]);
         tcp_rig_move_start(&rig, &moves[i]);
     }
@@ -228,7 +228,7 @@ static void cancelled_in_the_queue_is_never_sent(void **state)
     (void)state;
     start(&rig, ISCSI_DIGEST_NONE, 65536, 262144);
     for (unsigned i = 0; i < 3; i++) {
-        tcp_rig_move_init(&rig, &moves[i], tcp_rig_command(&rig, i), BHS_DATA_IN, 0, 500, 1);
+        tcp_rig_move_init(&rig, &moves[i], tcp_rig_command(&rig, i), ISCSI_DATA_IN, 0, 500, 1);
         add_status(&moves[i]);
     }
     for (unsigned i = 0; i < 3; i++)
@@ -252,7 +252,7 @@ static void cancelled_on_its_way_ends_at_a_pdu(void **state)
     uint32_t came = 0;
     (void)state;
     start(&rig, ISCSI_DIGEST_CRC32C, 65536, 1 << 20);
-    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 1), BHS_DATA_IN, 0, 8 << 20, 8);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 1), ISCSI_DATA_IN, 0, 8 << 20, 8);
     tcp_rig_move_start(&rig, &m);
     tcp_rig_turn(&rig);
     rig.conn->dm->cancel(rig.conn, &m.move);
@@ -260,7 +260,7 @@ static void cancelled_on_its_way_ends_at_a_pdu(void **state)
     send_ping(&rig, 9);
     while (tcp_rig_receive(&rig, bhs, data, 65536) == 65536)
         came += 65536;
-    assert_int_equal(bhs_opcode(bhs), NOP_IN);
+    assert_int_equal(pdu_opcode(bhs), ISCSI_NOP_IN);
     assert_true(came < 8 << 20);
     tcp_rig_wait(&rig, m.done);
     assert_int_equal(m.error, -ECANCELED);
@@ -276,7 +276,7 @@ static void closing_ends_all_moves(void **state)
     (void)state;
     start(&rig, ISCSI_DIGEST_NONE, 262144, 1 << 20);
     for (unsigned i = 0; i < 4; i++) {
-        tcp_rig_move_init(&rig, &moves[i], tcp_rig_command(&rig, i), BHS_DATA_IN, 0, 1 << 20, 2);
+        tcp_rig_move_init(&rig, &moves[i], tcp_rig_command(&rig, i), ISCSI_DATA_IN, 0, 1 << 20, 2);
         tcp_rig_move_start(&rig, &moves[i]);
     }
     tcp_rig_turn(&rig);
@@ -296,7 +296,7 @@ static void peer_that_resets_ends_all_moves(void **state)
     TcpRigMove m;
     (void)state;
     start(&rig, ISCSI_DIGEST_NONE, 262144, 1 << 20);
-    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 0), BHS_DATA_IN, 0, 8 << 20, 2);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 0), ISCSI_DATA_IN, 0, 8 << 20, 2);
     tcp_rig_move_start(&rig, &m);
     tcp_rig_turn(&rig);
     close(rig.peer);
