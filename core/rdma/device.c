@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
@@ -214,8 +215,8 @@ free_device:
 
 typedef struct {
     CompletionQueue *cq;
-    GMutex lock;
-    GCond ended;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
     bool done;
 } CqEnd;
 
@@ -223,27 +224,27 @@ static void end_cq(void *arg)
 {
     CqEnd *end = arg;
     cq_free(end->cq);
-    g_mutex_lock(&end->lock);
+    pthread_mutex_lock(&end->lock);
     end->done = true;
-    g_cond_signal(&end->ended);
-    g_mutex_unlock(&end->lock);
+    pthread_cond_signal(&end->ended);
+    pthread_mutex_unlock(&end->lock);
 }
 
 static void end_cq_on(Loop *loop, CompletionQueue *cq)
 {
     CqEnd end = {.cq = cq};
-    g_mutex_init(&end.lock);
-    g_cond_init(&end.ended);
+    pthread_mutex_init(&end.lock, NULL);
+    pthread_cond_init(&end.ended, NULL);
     if (loop == loop_self())
         end_cq(&end);
     else
         loop_call(loop, end_cq, &end);
-    g_mutex_lock(&end.lock);
+    pthread_mutex_lock(&end.lock);
     while (!end.done)
-        g_cond_wait(&end.ended, &end.lock);
-    g_mutex_unlock(&end.lock);
-    g_cond_clear(&end.ended);
-    g_mutex_clear(&end.lock);
+        pthread_cond_wait(&end.ended, &end.lock);
+    pthread_mutex_unlock(&end.lock);
+    pthread_cond_destroy(&end.ended);
+    pthread_mutex_destroy(&end.lock);
 }
 
 void device_free(Device *device)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -27,9 +28,9 @@ struct FabricListener {
     unsigned nloops, next;
     FabricAccept accept;
     void *arg;
-    gint refs;   /* loop 0's, and one for every request on its way to a loop */
-    GMutex lock; /* protects the rest */
-    GCond idle;
+    gint refs;            /* loop 0's, and one for every request on its way to a loop */
+    pthread_mutex_t lock; /* protects the rest */
+    pthread_cond_t idle;
     unsigned accepting; /* calls of accept */
     bool closed;
 };
@@ -90,26 +91,26 @@ static void listener_unref(FabricListener *listener)
 {
     if (!g_atomic_int_dec_and_test(&listener->refs))
         return;
-    g_cond_clear(&listener->idle);
-    g_mutex_clear(&listener->lock);
+    pthread_cond_destroy(&listener->idle);
+    pthread_mutex_destroy(&listener->lock);
     g_free(listener);
 }
 
 static bool begin_accept(FabricListener *listener)
 {
-    g_mutex_lock(&listener->lock);
+    pthread_mutex_lock(&listener->lock);
     bool open = !listener->closed;
     listener->accepting += open;
-    g_mutex_unlock(&listener->lock);
+    pthread_mutex_unlock(&listener->lock);
     return open;
 }
 
 static void end_accept(FabricListener *listener)
 {
-    g_mutex_lock(&listener->lock);
+    pthread_mutex_lock(&listener->lock);
     if (--listener->accepting == 0)
-        g_cond_signal(&listener->idle);
-    g_mutex_unlock(&listener->lock);
+        pthread_cond_signal(&listener->idle);
+    pthread_mutex_unlock(&listener->lock);
 }
 
 /* On the home loop. */
@@ -302,8 +303,8 @@ FabricListener *fabric_listen(Fabric *fabric, const char *address, Loop *const *
                                  .accept = accept,
                                  .arg = arg,
                                  .refs = 1};
-    g_mutex_init(&listener->lock);
-    g_cond_init(&listener->idle);
+    pthread_mutex_init(&listener->lock, NULL);
+    pthread_cond_init(&listener->idle, NULL);
     g_ptr_array_add(fabric->listeners, listener);
     if (start_listening(listener, &parsed))
         return listener;
@@ -325,10 +326,10 @@ void fabric_unlisten(FabricListener *listener)
     if (listener->id)
         rdma_destroy_id(listener->id);
     g_ptr_array_remove_fast(listener->fabric->listeners, listener);
-    g_mutex_lock(&listener->lock);
+    pthread_mutex_lock(&listener->lock);
     listener->closed = true;
     while (listener->accepting > 0)
-        g_cond_wait(&listener->idle, &listener->lock);
-    g_mutex_unlock(&listener->lock);
+        pthread_cond_wait(&listener->idle, &listener->lock);
+    pthread_mutex_unlock(&listener->lock);
     listener_unref(listener);
 }
