@@ -375,7 +375,6 @@ QueuePair *qp_new(ConnectRequest *request, const QueuePairConfig *config,
     qp->cq = cq;
     qp->id = request->id;
     if (!create_verbs(qp, error)) {
-        rdma_reject(cm_id_verbs(qp->id), NULL, 0);
         qp_free(qp);
         return NULL;
     }
@@ -389,6 +388,8 @@ void qp_free(QueuePair *qp)
         return;
     g_assert(qp->state == QP_NEW || qp->state == QP_DRAINED);
     loop_flush_cancel(qp->loop, &qp->flush);
+    if (qp->state == QP_NEW && qp->id)
+        rdma_reject(cm_id_verbs(qp->id), NULL, 0); /* fails where the answer was given already */
     release_verbs(qp);
     g_free(qp->lost);
     g_free(qp);

@@ -21,8 +21,8 @@ typedef struct {
     unsigned inline_max;             /* bytes; 0 where the device refuses */
 } QueuePairConfig;
 
-/* Takes the request; it must be ended by qp_accept() or qp_reject(), or qp_free(). NULL with error:
- * the request is refused and gone. */
+/* Takes the request; qp_accept() or qp_free(), which refuses it, must follow. NULL with error: the
+ * request is refused and gone. */
 QueuePair *qp_new(ConnectRequest *request, const QueuePairConfig *config,
                   const QueuePairEvents *events, void *owner, GError **error);
 /* After drained, or before qp_accept(). NULL is allowed. */
