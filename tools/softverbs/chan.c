@@ -18,11 +18,16 @@ EXPORT struct ibv_comp_channel *ibv_create_comp_channel(struct ibv_context *c)
     }
     ch->ch.context = c;
     ch->ch.fd = p[0];
-    ch->wfd = p[1];
-    fcntl(ch->wfd, F_SETFL, O_NONBLOCK);
-    /* the same pipe, but never blocking, whatever its user sets */
+    /* Both ends of the pipe in one descriptor that never blocks, whatever its user sets for the
+     * other. Who holds it to write is a reader, too: no SIGPIPE when the channel's process dies. */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", p[0]);
-    ch->nbfd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ch->wfd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    close(p[1]);
+    if (ch->wfd < 0) {
+        close(p[0]);
+        free(ch);
+        return NULL;
+    }
     return &ch->ch;
 }
 
@@ -36,8 +41,6 @@ EXPORT int ibv_destroy_comp_channel(struct ibv_comp_channel *ibch)
     }
     close(ch->ch.fd);
     close(ch->wfd);
-    if (ch->nbfd >= 0)
-        close(ch->nbfd);
     free(ch);
     return 0;
 }

@@ -106,10 +106,16 @@ EXPORT int rdma_accept(struct rdma_cm_id *cid, struct rdma_conn_param *p)
         id->resp_res = id->conn->m.init_depth;
     if (!p || p->initiator_depth == RDMA_MAX_INIT_DEPTH)
         id->init_depth = id->conn->m.resp_res;
+    if (id->init_depth > id->conn->m.resp_res)
+        sv_diag(
+            "rdma_accept: an initiator depth of %u, but the peer has responder resources for %u",
+            id->init_depth, id->conn->m.resp_res);
     m.resp_res = id->resp_res;
     m.init_depth = id->init_depth;
     id->retry = id->conn->m.retry;
+    pthread_mutex_lock(&sv_cm_lock);
     id->conn->lqpn = m.qpn;
+    pthread_mutex_unlock(&sv_cm_lock);
     if (cid->qp && sv_qp_up(id)) {
         int e = errno;
 

@@ -19,8 +19,9 @@ EXPORT int rdma_create_ep(struct rdma_cm_id **out, struct rdma_addrinfo *res, st
         r = rdma_bind_addr(cid, res->ai_src_addr);
         if (!r && attr) {
             id->ep_attr = malloc(sizeof(*attr));
-            if (id->ep_attr)
-                *id->ep_attr = *attr;
+            if (!id->ep_attr)
+                abort();
+            *id->ep_attr = *attr;
             id->ep_attr->qp_type = res->ai_qp_type;
             id->ep_pd = pd;
         }
@@ -92,11 +93,22 @@ EXPORT int rdma_get_request(struct rdma_cm_id *listen, struct rdma_cm_id **out)
     return 0;
 }
 
+static struct sockaddr *copy_addr(const struct sockaddr *a, socklen_t len)
+{
+    struct sockaddr_storage *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        abort();
+    memcpy(s, a, len < sizeof(*s) ? len : sizeof(*s));
+    return (struct sockaddr *)s;
+}
+
 EXPORT int rdma_getaddrinfo(const char *node, const char *service,
                             const struct rdma_addrinfo *hints, struct rdma_addrinfo **res)
 {
     struct addrinfo h = {.ai_socktype = SOCK_STREAM}, *ai;
     struct rdma_addrinfo *r;
+    struct sockaddr *a;
     int e, flags = hints ? hints->ai_flags : 0;
 
     if (!node && !service)
@@ -119,9 +131,7 @@ EXPORT int rdma_getaddrinfo(const char *node, const char *service,
     r->ai_family = ai->ai_family;
     r->ai_qp_type = hints && hints->ai_qp_type ? hints->ai_qp_type : IBV_QPT_RC;
     r->ai_port_space = hints && hints->ai_port_space ? hints->ai_port_space : RDMA_PS_TCP;
-    struct sockaddr *a = calloc(1, sizeof(struct sockaddr_storage));
-
-    memcpy(a, ai->ai_addr, ai->ai_addrlen);
+    a = copy_addr(ai->ai_addr, ai->ai_addrlen);
     if (flags & RAI_PASSIVE) {
         r->ai_src_addr = a;
         r->ai_src_len = ai->ai_addrlen;
@@ -129,8 +139,7 @@ EXPORT int rdma_getaddrinfo(const char *node, const char *service,
         r->ai_dst_addr = a;
         r->ai_dst_len = ai->ai_addrlen;
         if (hints && hints->ai_src_len) {
-            r->ai_src_addr = calloc(1, sizeof(struct sockaddr_storage));
-            memcpy(r->ai_src_addr, hints->ai_src_addr, hints->ai_src_len);
+            r->ai_src_addr = copy_addr(hints->ai_src_addr, hints->ai_src_len);
             r->ai_src_len = hints->ai_src_len;
         }
     }

@@ -77,8 +77,15 @@ EXPORT struct rdma_event_channel *rdma_create_event_channel(void)
 
 EXPORT void rdma_destroy_event_channel(struct rdma_event_channel *ch)
 {
+    struct sv_echan *c = (struct sv_echan *)ch;
+    struct sv_ev *e;
+
+    while ((e = c->first)) {
+        c->first = e->next;
+        free(e);
+    }
     close(ch->fd);
-    free(ch);
+    free(c);
 }
 
 int sv_sync_wait(struct sv_id *id)
@@ -102,17 +109,16 @@ int sv_sync_wait(struct sv_id *id)
     return 0;
 }
 
+/* A connection request becomes an identifier. sv_cm_lock held since its event was taken, so
+ * that the listener cannot go away with the connection. */
 static int process_request(struct sv_ev *e)
 {
     struct sv_id *l = TO_ID(e->ev.listen_id), *id;
     struct sv_conn *c = e->conn;
 
-    pthread_mutex_lock(&sv_cm_lock);
     id = sv_id_new(l->sync ? NULL : l->id.channel, l->id.context, l->id.ps);
-    if (!id) {
-        pthread_mutex_unlock(&sv_cm_lock);
+    if (!id)
         return -1;
-    }
     id->id.route.addr.src_storage = c->m.dst;
     id->id.route.addr.dst_storage = c->m.src;
     id->id.route.path_rec = &id->path;
@@ -131,7 +137,6 @@ static int process_request(struct sv_ev *e)
         id->state = S_DONE;
         sv_ev_post(id, RDMA_CM_EVENT_REJECTED, 4);
     }
-    pthread_mutex_unlock(&sv_cm_lock);
     return 0;
 }
 
@@ -165,9 +170,31 @@ static void process_response(struct sv_ev *e)
     pthread_mutex_unlock(&sv_cm_lock);
 }
 
+/* The next event of a channel, or NULL. */
+static struct sv_ev *take_event(struct sv_echan *c)
+{
+    struct sv_ev *e;
+
+    pthread_mutex_lock(&sv_cm_lock);
+    while ((e = c->first)) {
+        c->first = e->next;
+        if (!c->first)
+            c->last = &c->first;
+        sv_chan_reset(c, true);
+        if (e->ev.event != RDMA_CM_EVENT_CONNECT_REQUEST || !process_request(e)) {
+            e->counted->delivered++;
+            break;
+        }
+        free(e); /* no memory: the request is never answered */
+    }
+    pthread_mutex_unlock(&sv_cm_lock);
+    if (e && e->ev.event == RDMA_CM_EVENT_CONNECT_RESPONSE)
+        process_response(e);
+    return e;
+}
+
 EXPORT int rdma_get_cm_event(struct rdma_event_channel *ch, struct rdma_cm_event **out)
 {
-    struct sv_echan *c = (struct sv_echan *)ch;
     struct pollfd pfd = {.fd = ch->fd, .events = POLLIN};
     struct sv_ev *e;
     int cancel;
@@ -175,23 +202,7 @@ EXPORT int rdma_get_cm_event(struct rdma_event_channel *ch, struct rdma_cm_event
     for (;;) {
         /* programs cancel the thread that waits here; only while it waits */
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-        pthread_mutex_lock(&sv_cm_lock);
-        e = c->first;
-        if (e) {
-            c->first = e->next;
-            if (!c->first)
-                c->last = &c->first;
-            sv_chan_reset(c, true);
-            e->counted->delivered++;
-        }
-        pthread_mutex_unlock(&sv_cm_lock);
-        if (e && e->ev.event == RDMA_CM_EVENT_CONNECT_REQUEST && process_request(e)) {
-            rdma_ack_cm_event(&e->ev);
-            pthread_setcancelstate(cancel, NULL);
-            continue;
-        }
-        if (e && e->ev.event == RDMA_CM_EVENT_CONNECT_RESPONSE)
-            process_response(e);
+        e = take_event((struct sv_echan *)ch);
         pthread_setcancelstate(cancel, NULL);
         if (e) {
             *out = &e->ev;

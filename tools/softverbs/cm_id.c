@@ -12,10 +12,14 @@ static struct ibv_pd *default_pd;
 
 struct ibv_context *sv_cm_context(void)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+    pthread_mutex_lock(&lock);
     if (!g.cmctx)
         g.cmctx = sv_open();
     if (g.cmctx && !default_pd)
         default_pd = ibv_alloc_pd(&g.cmctx->v.context);
+    pthread_mutex_unlock(&lock);
     return g.cmctx ? &g.cmctx->v.context : NULL;
 }
 
@@ -76,13 +80,16 @@ EXPORT int rdma_destroy_id(struct rdma_cm_id *cid)
     struct sv_id *id = TO_ID(cid), **pi;
     struct sv_echan *ch = (struct sv_echan *)cid->channel;
     struct sv_ev **pp, *e;
+    bool had;
 
+    if (cid->qp)
+        sv_diag("rdma_destroy_id: the QP 0x%x of the id is still there", cid->qp->qp_num);
     if (cid->event) {
         rdma_ack_cm_event(cid->event);
         cid->event = NULL;
     }
     pthread_mutex_lock(&sv_cm_lock);
-    bool had = ch->first != NULL;
+    had = ch->first != NULL;
 
     for (pp = &ch->first; (e = *pp);) {
         if (e->counted == id) {
@@ -118,7 +125,7 @@ EXPORT int rdma_migrate_id(struct rdma_cm_id *cid, struct rdma_event_channel *to
     struct sv_id *id = TO_ID(cid);
     struct sv_echan *from = (struct sv_echan *)cid->channel;
     struct sv_ev **pp, *e;
-    bool was_sync = id->sync;
+    bool was_sync = id->sync, had;
 
     if (id->sync && !to)
         return sv_fail(EINVAL);
@@ -135,7 +142,7 @@ EXPORT int rdma_migrate_id(struct rdma_cm_id *cid, struct rdma_event_channel *to
         cid->event = NULL;
     }
     pthread_mutex_lock(&sv_cm_lock);
-    bool had = from->first != NULL;
+    had = from->first != NULL;
 
     for (pp = &from->first; (e = *pp);) {
         if (e->counted == id) {

@@ -139,7 +139,8 @@ void sv_flush_qpn(uint32_t qpn);
 /* cm_peer.c */
 /* What a peer needs to reach one of our QPs. */
 void sv_fill_endpoint(struct sv_msg *m, int *fds, uint32_t qpn);
-void sv_peer_lost(struct sv_peer *p);
+/* The process at the other end of that socket is gone. */
+void sv_peer_lost(int fd);
 
 /* cm_addr.c */
 socklen_t sv_sa_len(const struct sockaddr *a);

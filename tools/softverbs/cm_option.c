@@ -6,11 +6,24 @@
 
 EXPORT int rdma_set_option(struct rdma_cm_id *cid, int level, int opt, void *val, size_t len)
 {
-    if (level != RDMA_OPTION_ID || opt < RDMA_OPTION_ID_TOS || opt > RDMA_OPTION_ID_ACK_TIMEOUT)
+    struct sv_id *id = TO_ID(cid);
+
+    if (level != RDMA_OPTION_ID)
         return sv_fail(ENOSYS);
-    if (opt == RDMA_OPTION_ID_AFONLY && len >= sizeof(int))
-        TO_ID(cid)->afonly = *(int *)val != 0;
-    return 0;
+    switch (opt) {
+    case RDMA_OPTION_ID_TOS:
+    case RDMA_OPTION_ID_ACK_TIMEOUT:
+        return len == sizeof(uint8_t) ? 0 : sv_fail(EINVAL);
+    case RDMA_OPTION_ID_REUSEADDR: /* two listeners still cannot share a port */
+    case RDMA_OPTION_ID_AFONLY:
+        if (len != sizeof(int) || (id->state != S_IDLE && id->state != S_BOUND))
+            return sv_fail(EINVAL);
+        if (opt == RDMA_OPTION_ID_AFONLY)
+            id->afonly = *(int *)val != 0;
+        return 0;
+    default:
+        return sv_fail(ENOSYS);
+    }
 }
 
 EXPORT __be16 rdma_get_src_port(struct rdma_cm_id *cid)

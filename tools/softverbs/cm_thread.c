@@ -175,29 +175,28 @@ static void on_event(uint64_t key)
         on_conn(f->obj);
         break;
     case F_PEER:
-        sv_peer_lost(f->obj);
+        sv_peer_lost(fd);
         break;
     }
 }
 
 static void *cm_thread(void *arg)
 {
-    bool poll_faults = getenv("SOFTVERBS_FAULT_FILE") != NULL;
+    const char *faults = arg;
     struct epoll_event ev[16];
     uint64_t next = UINT64_MAX;
 
-    (void)arg;
     for (;;) {
         uint64_t now = sv_now(), t;
         int ms = -1, n;
 
         if (next != UINT64_MAX)
             ms = next <= now ? 0 : (int)((next - now + 999999) / 1000000);
-        if (poll_faults && (ms < 0 || ms > 100))
+        if (faults && (ms < 0 || ms > 100))
             ms = 100;
         n = epoll_wait(g.epfd, ev, 16, ms);
-        if (poll_faults)
-            sv_fault_poll();
+        if (faults)
+            sv_fault_poll(faults);
         pthread_mutex_lock(&sv_cm_lock);
         for (int i = 0; i < n; i++)
             on_event(ev[i].data.u64);
@@ -214,6 +213,7 @@ static void *cm_thread(void *arg)
 
 void sv_cm_start(void)
 {
+    const char *faults = getenv("SOFTVERBS_FAULT_FILE");
     struct sockaddr_un un;
     sigset_t all, old;
     pthread_t t;
@@ -227,7 +227,7 @@ void sv_cm_start(void)
     }
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
-    if (pthread_create(&t, NULL, cm_thread, NULL))
+    if (pthread_create(&t, NULL, cm_thread, faults ? strdup(faults) : NULL))
         abort();
     pthread_setname_np(t, "softverbs-cm");
     pthread_detach(t);

@@ -122,9 +122,9 @@ EXPORT int ibv_destroy_cq(struct ibv_cq *ibcq)
     pthread_mutex_lock(&g.obj);
     atomic_store(&g.cq[cq->idx], NULL);
     atomic_store(&cq->sh->gen, 0);
-    if (cq->chan && cq->chan->nbfd >= 0) {
+    if (cq->chan) {
         /* its events go with it */
-        while (n < 512 && read(cq->chan->nbfd, &cookie, 8) == 8)
+        while (n < 512 && read(cq->chan->wfd, &cookie, 8) == 8)
             if ((uint32_t)cookie != cq->idx || cookie >> 32 != cq->gen)
                 keep[n++] = cookie;
         for (int i = 0; i < n; i++)

@@ -48,17 +48,14 @@ void sv_fault_parse(const char *s)
     g.f.on = on;
 }
 
-void sv_fault_poll(void)
+void sv_fault_poll(const char *path)
 {
-    const char *path = getenv("SOFTVERBS_FAULT_FILE");
     static struct timespec seen;
     struct stat st;
     char b[512];
     ssize_t n;
     int fd;
 
-    if (!path)
-        return;
     if (stat(path, &st)) {
         if (seen.tv_sec) {
             seen.tv_sec = 0;

@@ -15,6 +15,6 @@ struct sv_fault {
 /* Takes "name=N,..." for the faults from now on. */
 void sv_fault_parse(const char *s);
 /* Reads the fault file again if it has changed. CM thread. */
-void sv_fault_poll(void);
+void sv_fault_poll(const char *path);
 /* True for every Nth call; with a seed, for a random one in N. */
 bool sv_fault_every(_Atomic uint64_t *every, uint64_t count);

@@ -97,6 +97,17 @@ struct sv_mr *sv_own_mr(uint32_t lkey, uint32_t pd)
     return atomic_load_explicit(&m->lkey, memory_order_relaxed) == lkey && m->pd == pd ? m : NULL;
 }
 
+/* Does the kernel know MADV_POPULATE (5.14)? Then EINVAL means that the access is not allowed. */
+static bool populate_works(void)
+{
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~4095ul;
+    int e = errno;
+    bool works = !madvise((void *)here, 4096, MADV_POPULATE_READ);
+
+    errno = e;
+    return works;
+}
+
 /* Registration pins pages: they must exist and be accessible. */
 static int check_mapped(void *addr, size_t len, int access)
 {
@@ -108,11 +119,9 @@ static int check_mapped(void *addr, size_t len, int access)
     if (!madvise((void *)a, e - a,
                  access & IBV_ACCESS_LOCAL_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ))
         return 0;
-    if (errno != EINVAL)
-        return errno == ENOMEM ? EFAULT : errno;
-    if (access & IBV_ACCESS_LOCAL_WRITE && !madvise((void *)a, e - a, MADV_POPULATE_READ))
-        return EFAULT;                       /* there, but not writable */
-    for (; a < e; a += sizeof(vec) * 4096) { /* an older kernel, or a special mapping */
+    if (errno != EINVAL || populate_works())
+        return errno == ENOMEM || errno == EINVAL ? EFAULT : errno;
+    for (; a < e; a += sizeof(vec) * 4096) { /* an older kernel */
         size_t n = e - a < sizeof(vec) * 4096 ? e - a : sizeof(vec) * 4096;
 
         if (mincore((void *)a, n, vec))

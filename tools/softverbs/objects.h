@@ -24,7 +24,7 @@ struct sv_mw {
 };
 struct sv_chan {
     struct ibv_comp_channel ch;
-    int wfd, nbfd;
+    int wfd; /* to write; also to read, without blocking */
     _Atomic int refs;
 };
 

@@ -69,12 +69,12 @@ void sv_peer_put(struct sv_peer *p)
             *pp = p->next;
             break;
         }
+    if (p->sock >= 0)
+        close(p->sock);
     pthread_mutex_unlock(&g.obj);
     if (!p->self) {
         munmap(p->a, SV_ARENA_SIZE);
         close(p->kickfd);
     }
-    if (p->sock >= 0)
-        close(p->sock);
     free(p);
 }
