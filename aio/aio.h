@@ -40,7 +40,7 @@ struct AioReq {
     uint64_t offset, len;
     void (*done)(AioReq *req); /* called from reap(), on the context's thread */
 
-    ssize_t res; /* set before done: bytes moved (always `len`), or -errno */
+    ssize_t res; /* set before done: `len` (FLUSH: 0), or -errno */
 
     /* the engine's own */
     AioReq *next;
@@ -89,7 +89,8 @@ struct AioEngine {
     /* Makes a context. 0 and *ctx (freed by close), or -errno. */
     int (*open)(const AioParams *params, AioCtx **ctx);
 
-    /* Readable when reap() has something to do; -1 when it never needs waiting for. Level or edge
+    /* Readable when reap() has something to do (waiting for it may end in EINTR without a signal:
+     * io_uring runs its completions that way); -1 when it never needs waiting for. Level or edge
      * is the engine's affair: after reap() returned less than max, new completions make it
      * readable again. */
     int (*event_fd)(AioCtx *ctx);
@@ -98,12 +99,17 @@ struct AioEngine {
      * the disk. False: full, retry after a completion was reaped. */
     bool (*queue)(AioCtx *ctx, AioReq *req);
 
-    /* Starts everything queued, with at most one system call where nothing must be continued. */
+    /* Starts everything queued, with at most one system call where nothing must be continued.
+     * Afterwards the caller calls reap() at least once before it sleeps: what was finished in
+     * queue() or flush() is found there, without a sign on the event fd. */
     void (*flush)(AioCtx *ctx);
 
     /* Calls done for at most max finished requests (done may queue new ones); how many. A request
      * that failed in a way that leaves bytes unsure reports -errno, never a short count. */
     unsigned (*reap)(AioCtx *ctx, unsigned max);
+
+    /* See aio_ctx_add_memory(). */
+    void (*add_memory)(AioCtx *ctx, void *base, size_t len);
 
     /* Frees the context; the caller has seen done for every request. Joins its threads. */
     void (*close)(AioCtx *ctx);
@@ -123,3 +129,6 @@ bool aio_params_set(AioParams *params, const AioEngine *engine, const char *key,
  * context's thread; an engine without use for it ignores it. Failing to register is no error: plain
  * buffers are used, and one warning logged. */
 void aio_ctx_add_memory(AioCtx *ctx, void *base, size_t len);
+
+/* A copy of the context's counters. MT-SAFE while the context is open. */
+void aio_ctx_counters(const AioCtx *ctx, AioCounters *out);

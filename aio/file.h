@@ -48,7 +48,9 @@ bool aio_file_can_discard(const AioFile *file);             /* hole punching / B
 bool aio_file_discard_zeroes(const AioFile *file);          /* reads after a discard return zeros */
 uint64_t aio_file_discard_granularity(const AioFile *file); /* bytes, 0 when it cannot */
 
-/* After a failed flush or FUA write every FLUSH and FUA request ends with this -errno (a second
- * fsync that succeeds proves nothing) until it is cleared. 0: none. MT-SAFE. */
+/* After a failed flush or FUA write (a full disk excepted: FUA writes that met it were not taken at
+ * all) every FLUSH and FUA request ends with this -errno (a second
+ * fsync that succeeds proves nothing) until it is cleared; a reopened file inherits it. 0: none.
+ * MT-SAFE. */
 int aio_file_sync_error(const AioFile *file);
 void aio_file_clear_sync_error(AioFile *file);
