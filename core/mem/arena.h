@@ -10,8 +10,9 @@
 
 #define ARENA_CHUNK_SHIFT 24
 #define ARENA_CHUNK_SIZE  ((size_t)1 << ARENA_CHUNK_SHIFT)
-#define ARENA_BUFFER_MAX  ((size_t)256 << 10) /* the largest single buffer; longer data is a list \
-                                               */
+#define ARENA_BUFFER_MAX                                                    \
+    ((size_t)256 << 10) /* the largest single buffer; longer data is a list \
+                         */
 
 typedef struct Arena Arena;
 typedef enum { ARENA_HUGE_AUTO, ARENA_HUGE_ON, ARENA_HUGE_OFF } ArenaHuge;
@@ -38,6 +39,9 @@ bool arena_grow(Arena *arena, GError **error);
 void *arena_alloc(Arena *arena, size_t size);
 /* MT-SAFE; `size` as allocated. NULL is allowed. */
 void arena_release(Arena *arena, void *buffer, size_t size);
+/* What a buffer of this size takes from the arena: its size class, and jemalloc's page from 16 KiB
+ * up. */
+size_t arena_cost(size_t size);
 /* Gives the calling loop's cached buffers back, before it waits and before its thread ends. */
 void arena_flush_tcache(Arena *arena);
 

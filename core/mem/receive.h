@@ -9,7 +9,8 @@ typedef struct ReceiveBudget ReceiveBudget;
 
 /* Of `bytes` bytes, of which 1/8 is kept for control PDUs (login, NOP, task management). */
 ReceiveBudget *receive_budget_new(Arena *arena, size_t bytes);
-void receive_budget_free(ReceiveBudget *budget); /* all returned (asserted) */
+void receive_budget_free(ReceiveBudget *budget);    /* all returned (asserted) */
+Arena *receive_budget_arena(ReceiveBudget *budget); /* where the buffers come from; MT-SAFE */
 
 /* How many of `wanted` buffers of `size` bytes a new session gets: its fair share of what is left,
  * and 0 when that is less than `least` (the login is then rejected). Reserves them. MT-SAFE. */

@@ -18,16 +18,20 @@ typedef struct Segment Segment;
 struct Segment {
     struct iovec iov[SEGMENT_IOVS];
     int iovcnt;
-    size_t len; /* sum of the iov lengths; 0: holds nothing */
+    size_t len;  /* sum of the iov lengths; 0: holds nothing */
+    size_t cost; /* what it takes of the admission; bytes */
     MemoryClient *client;
     void (*granted)(Segment *segment); /* set by the owner */
     Segment *next;
     bool waiting;
 };
 
-/* `loops` home loops; admission admits 85 % of the limit. Ownership of the arena stays outside. */
-Memory *memory_new(Arena *arena, Loop *const *loops, unsigned nloops);
-void memory_free(Memory *memory);
+/* Admits segments up to `limit` bytes: 85 % of the arena less what receive buffers may take.
+ * `loops` are the home loops, by ascending index. Ownership of the arena stays outside. Loop 0. */
+Memory *memory_new(Arena *arena, size_t limit, Loop *const *loops, unsigned nloops);
+void memory_free(Memory *memory); /* no client is left (asserted) */
+/* The arena has grown: whoever waits is tried again. MT-SAFE. */
+void memory_retry(Memory *memory);
 Arena *memory_arena(Memory *memory);
 
 MemoryClient *memory_client_new(Memory *memory, Loop *home); /* on home */
