@@ -7,7 +7,8 @@
 #include "aio/aio.h"
 #include "aio/engines.h"
 
-const AioEngine *const aio_engines[] = {&aio_engine_syslet, &aio_engine_null, NULL};
+const AioEngine *const aio_engines[] = {&aio_engine_syslet, &aio_engine_libaio,
+                                        &aio_engine_io_uring, &aio_engine_null, NULL};
 
 const AioEngine *aio_engine_find(const char *name)
 {

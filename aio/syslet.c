@@ -3,6 +3,7 @@
  * moves to a worker thread. */
 #include <errno.h>
 #include <glib.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "aio/engines.h"
@@ -87,8 +88,8 @@ static void nowait_learn(AioNowait *nowait, bool hit)
 static bool may_inline(const SysletCtx *ctx, const AioReq *req)
 {
     return req->op == AIO_READ && ctx->params.inline_reads && req->len <= ctx->params.inline_max &&
-           req->file->mode == AIO_BUFFERED && !GET(req->file->nowait.unsupported) &&
-           nowait_worth_it(&req->file->nowait);
+           req->iovcnt <= IOV_MAX && req->file->mode == AIO_BUFFERED &&
+           !GET(req->file->nowait.unsupported) && nowait_worth_it(&req->file->nowait);
 }
 
 /* True: all bytes were there. A part of them stays where it is, and the worker goes on behind it.

@@ -332,7 +332,9 @@ bool aio_workers_clear(AioWorkers *pool, uint64_t others)
 {
     uint64_t signs;
 
-    pool->signs_due += (int64_t)others;
+    /* below zero although there was nothing left to collect: never count on signs for nothing, or
+     * one would stay unread and the fd readable for ever */
+    pool->signs_due = MAX(pool->signs_due + (int64_t)others, 0);
     if (pool->signs_due <= 0 || read(pool->event_fd, &signs, sizeof(signs)) < 0)
         return false;
     pool->signs_due -= (int64_t)signs;
