@@ -66,7 +66,7 @@ char *config_reader_string(const ConfigReader *reader, const char *group, const 
         return NULL;
     g_autoptr(GError) error = NULL;
     g_autofree char *value = g_key_file_get_string(reader->keys, group, key, &error);
-    if (!value) {
+    if (error) {
         config_reader_complain(reader, group, key, "\\ begins one of \\s \\n \\t \\r \\\\");
         return NULL;
     }

@@ -161,12 +161,11 @@ const char *text_name_complaint(const char *name)
 
 const char *text_name_glob_complaint(const char *glob)
 {
-    size_t fixed = strcspn(glob, "*?");
-    if (glob[fixed] == '\0')
-        return text_name_complaint(glob);
     static const char *const begins[] = {"iqn.", "eui.", "naa."};
+    size_t fixed = strcspn(glob, "*?");
+    bool wild = glob[fixed] != '\0';
     for (size_t i = 0; i < G_N_ELEMENTS(begins); i++)
-        if (strncmp(glob, begins[i], MIN(fixed, 4)) == 0)
-            return characters_complaint(glob, "*?");
+        if (strncmp(glob, begins[i], wild ? MIN(fixed, 4) : 4) == 0)
+            return wild ? characters_complaint(glob, "*?") : text_name_complaint(glob);
     return "a pattern of initiator names begins with iqn., eui., naa. or a wildcard";
 }
