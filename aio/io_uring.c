@@ -166,11 +166,11 @@ static void uring_submit(UringCtx *ctx)
 {
     while (io_uring_sq_ready(&ctx->ring) > 0) {
         int res = aio_sys.uring_submit(&ctx->ring);
-        if (res >= 0)
+        if (res > 0)
             aio_count(&ctx->native.base.counters.submit_calls, 1);
         if (ctx->native.params.sqpoll && res >= 0)
             break;
-        if (res < 0 && res != -EINTR && !uring_take_cqes(ctx))
+        if (res <= 0 && res != -EINTR && !uring_take_cqes(ctx))
             g_usleep(SUBMIT_WAIT);
     }
 }

@@ -62,10 +62,11 @@ static void workers_signal(AioWorkers *pool)
 {
     uint64_t one = 1;
     ssize_t written;
+
+    aio_count_shared(&pool->counters->event_writes, 1);
     do
         written = write(pool->event_fd, &one, sizeof(one));
     while (written < 0 && errno == EINTR);
-    aio_count_shared(&pool->counters->event_writes, 1);
 }
 
 /* The request may be gone as soon as it is on the list. */
@@ -347,4 +348,14 @@ unsigned aio_workers_alive(AioWorkers *pool)
     unsigned alive = pool->alive;
     pthread_mutex_unlock(&pool->lock);
     return alive;
+}
+
+unsigned aio_workers_idle(AioWorkers *pool)
+{
+    unsigned idle = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (const Worker *worker = pool->idle; worker; worker = worker->below)
+        idle++;
+    pthread_mutex_unlock(&pool->lock);
+    return idle;
 }

@@ -36,5 +36,6 @@ unsigned aio_workers_collect(AioWorkers *workers, AioReqList *done);
  * from elsewhere (libaio's completions) since the last call. */
 bool aio_workers_clear(AioWorkers *workers, uint64_t others);
 
-/* Threads alive now. MT-SAFE. */
+/* Threads that exist, and those of them that sleep for want of work. MT-SAFE. */
 unsigned aio_workers_alive(AioWorkers *workers);
+unsigned aio_workers_idle(AioWorkers *workers);

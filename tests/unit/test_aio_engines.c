@@ -276,6 +276,44 @@ static void test_neighbours_in_one_block(void **state)
     free(back);
 }
 
+#define ROUNDS 60
+
+/* A whole block, which the kernel writes by itself, and a part of the same block at once: whoever
+ * comes last, behind the part there must be the whole one's bytes. */
+static void test_whole_block_and_part_of_it(void **state)
+{
+    Rig *rig = rig_of(state);
+    char *whole = page_alloc(512), *part = page_alloc(PIECE_BYTES), *back = page_alloc(512);
+    unsigned bad = 0;
+
+    memset(part, 0x55, PIECE_BYTES);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct iovec iovs[2] = {{part, PIECE_BYTES}, {whole, 512}};
+        MixSlot slots[2] = {0};
+        Mix mix = {.model = (uint8_t *)whole, .left = 2};
+        pattern_fill(whole, round, 0, 512);
+        for (unsigned i = 0; i < 2; i++) {
+            slots[i].mix = &mix;
+            slots[i].req = (AioReq){.op = AIO_WRITE,
+                                    .file = rig->file,
+                                    .iov = &iovs[i],
+                                    .iovcnt = 1,
+                                    .len = iovs[i].iov_len,
+                                    .done = slot_done};
+            assert_true(rig->engine->queue(rig->ctx, &slots[i].req));
+            rig->engine->flush(rig->ctx);
+        }
+        assert_true(rig_wait(rig, &mix.left));
+        bad += mix.bad;
+        assert_int_equal(rig_run(rig, AIO_READ, 0, back, 0, 512), 512);
+        assert_memory_equal(back + PIECE_BYTES, whole + PIECE_BYTES, 512 - PIECE_BYTES);
+    }
+    assert_int_equal(bad, 0);
+    free(whole);
+    free(part);
+    free(back);
+}
+
 /* ---- single operations ---- */
 
 static void test_read_of_a_hole_is_zeros(void **state)
@@ -462,6 +500,7 @@ static const struct CMUnitTest suite[] = {
     TEST(mix_odd_bytes),
     TEST(mix_delayed),
     TEST(neighbours_in_one_block),
+    TEST(whole_block_and_part_of_it),
     TEST(read_of_a_hole_is_zeros),
     TEST(discard_frees_blocks),
     TEST(write_zeroes_keeps_blocks),

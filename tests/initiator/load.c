@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Drives commands through sessions and judges what comes back. */
+#include "tests/initiator/load.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/initiator/scsi.h"
+#include "tests/initiator/verify.h"
+
+#define FAILURES_PRINTED 10
+#define TURN_MS          100
+/* Verification keeps five bytes per block. */
+#define VERIFY_BLOCKS_MOST (UINT64_C(1) << 28)
+
+typedef struct Runner Runner;
+
+typedef struct {
+    Task task;
+    Runner *runner;
+    uint8_t *memory;
+    uint64_t lba;
+    uint32_t blocks;
+    bool write;
+    uint64_t started; /* ns */
+} Slot;
+
+typedef struct {
+    const LoadOptions *options;
+    pthread_barrier_t start;
+    pthread_barrier_t filled;
+    atomic_uint running;
+} Shared;
+
+struct Runner {
+    Shared *shared;
+    const LoadOptions *options;
+    unsigned index;
+    GThread *thread;
+    Session *session;
+    Verifier *verifier;
+    GRand *rand;
+    ScsiCapacity capacity;
+    uint64_t first, blocks, next; /* the stripe, and where sequential I/O goes on */
+    Slot *slots;
+    GQueue idle;
+    bool filling, stopping;
+    uint64_t to_submit, deadline, last_done; /* commands left; ns */
+    LoadResult result;
+    atomic_uint_fast64_t done, bytes; /* for the rate report */
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static uint32_t largest_size(const LoadOptions *options)
+{
+    uint32_t largest = 0;
+
+    for (unsigned i = 0; i < options->size_count; i++)
+        largest = MAX(largest, options->sizes[i]);
+    return largest;
+}
+
+static void report_failure(Runner *r, const Slot *slot)
+{
+    const Task *task = &slot->task;
+
+    if (r->result.failed++ >= FAILURES_PRINTED)
+        return;
+    g_printerr("session %u: %s of %u blocks at %" G_GUINT64_FORMAT " failed: %s, response %02x, "
+               "status %02x, sense %06x, residual %s%u\n",
+               r->index, slot->write ? "write" : "read", slot->blocks, slot->lba,
+               task->lost ? "no answer" : "answered", task->response, task->status,
+               scsi_sense(task),
+               task->overflow    ? "over "
+               : task->underflow ? "under "
+                                 : "",
+               task->residual);
+}
+
+static void report_corrupt(Runner *r, const VerifyFault *fault)
+{
+    if (r->result.corrupt++ >= FAILURES_PRINTED)
+        return;
+    g_printerr("session %u: block %" G_GUINT64_FORMAT " is %s: generation %u of run %016" PRIx64
+               " expected, found block %" G_GUINT64_FORMAT " generation %u of run %016" PRIx64 "\n",
+               r->index, fault->lba, verify_result_name(fault->result), fault->generation,
+               r->options->seed, fault->found_lba, fault->found_generation, fault->found_run);
+}
+
+static void settle_verification(Runner *r, Slot *slot, bool good)
+{
+    VerifyFault fault;
+
+    if (!r->verifier)
+        return;
+    if (slot->write && good)
+        verifier_commit(r->verifier, slot->lba, slot->blocks);
+    else if (slot->write)
+        verifier_doubt(r->verifier, slot->lba, slot->blocks);
+    else if (good && !verifier_check(r->verifier, slot->lba, slot->blocks, slot->memory, &fault))
+        report_corrupt(r, &fault);
+    verifier_release(r->verifier, slot->lba, slot->blocks);
+}
+
+static void slot_done(Task *task)
+{
+    Slot *slot = task->user;
+    Runner *r = slot->runner;
+    LoadSide *side = slot->write ? &r->result.write : &r->result.read;
+    bool good = !task->lost && task->response == 0 && task->status == SCSI_GOOD && !task->residual;
+
+    r->last_done = now_ns();
+    if (!good)
+        report_failure(r, slot);
+    settle_verification(r, slot, good);
+    if (good && !r->filling) {
+        histogram_add(&side->latency, r->last_done - slot->started);
+        side->bytes += task->buffer.len;
+        atomic_fetch_add_explicit(&r->done, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&r->bytes, task->buffer.len, memory_order_relaxed);
+    }
+    g_queue_push_tail(&r->idle, slot);
+}
+
+static uint32_t pick_blocks(Runner *r)
+{
+    const LoadOptions *o = r->options;
+    unsigned i = o->size_count > 1 ? (unsigned)g_rand_int_range(r->rand, 0, (int)o->size_count) : 0;
+
+    return (r->filling ? largest_size(o) : o->sizes[i]) / r->capacity.block_size;
+}
+
+/* Sequential commands run through the stripe and start again; the last one may be short while
+ * filling. False: the blocks are in use. */
+static bool pick_place(Runner *r, Slot *slot)
+{
+    uint64_t places = r->blocks / slot->blocks;
+
+    if (r->filling) {
+        slot->blocks = (uint32_t)MIN(slot->blocks, r->first + r->blocks - r->next);
+        slot->lba = r->next;
+    } else if (r->options->random) {
+        slot->lba = r->first + slot->blocks * (uint64_t)(g_rand_double(r->rand) * (double)places);
+    } else {
+        if (r->next + slot->blocks > r->first + r->blocks)
+            r->next = r->first;
+        slot->lba = r->next;
+    }
+    if (r->verifier && !verifier_reserve(r->verifier, slot->lba, slot->blocks))
+        return false;
+    r->next = slot->lba + slot->blocks;
+    return true;
+}
+
+static bool submit(Runner *r, Slot *slot)
+{
+    const LoadOptions *o = r->options;
+
+    slot->write = r->filling || (o->write_percent &&
+                                 (o->write_percent == 100 ||
+                                  (unsigned)g_rand_int_range(r->rand, 0, 100) < o->write_percent));
+    slot->blocks = pick_blocks(r);
+    if (!pick_place(r, slot))
+        return false;
+    scsi_transfer(&slot->task, o->url->lun, slot->write, slot->lba, slot->blocks,
+                  r->capacity.block_size, slot->write && o->fua, slot->memory);
+    if (r->verifier && slot->write)
+        verifier_fill(r->verifier, slot->lba, slot->blocks, slot->memory);
+    else if (r->verifier)
+        memset(slot->memory, 0xa5, slot->task.buffer.len);
+    slot->task.done = slot_done;
+    slot->task.user = slot;
+    slot->started = now_ns();
+    r->to_submit--;
+    session_submit(r->session, &slot->task);
+    return true;
+}
+
+static bool may_submit(const Runner *r)
+{
+    if (r->stopping || r->session->error || r->to_submit == 0)
+        return false;
+    if (r->filling)
+        return r->next < r->first + r->blocks;
+    return !r->deadline || now_ns() < r->deadline;
+}
+
+static void submit_idle(Runner *r)
+{
+    for (unsigned n = g_queue_get_length(&r->idle); n > 0 && may_submit(r); n--) {
+        Slot *slot = g_queue_pop_head(&r->idle);
+
+        if (!submit(r, slot))
+            g_queue_push_tail(&r->idle, slot);
+    }
+}
+
+/* Submits until the end condition, then lets everything finish. */
+static void run_phase(Runner *r, bool filling)
+{
+    uint64_t patience = r->options->timeout_s * UINT64_C(1000000000), begin = now_ns();
+
+    r->filling = filling;
+    r->next = r->first;
+    r->last_done = begin;
+    r->to_submit = filling || !r->options->count ? UINT64_MAX : r->options->count;
+    r->deadline =
+        filling || r->options->count ? 0 : begin + r->options->runtime_s * UINT64_C(1000000000);
+    do {
+        submit_idle(r);
+        if (!session_turn(r->session, TURN_MS))
+            break;
+        if (now_ns() - r->last_done > patience &&
+            g_queue_get_length(&r->idle) < r->options->depth) {
+            g_printerr("session %u: no completion for %u s\n", r->index, r->options->timeout_s);
+            break;
+        }
+        /* A target that rejects a PDU of ours never completes its command. */
+        r->stopping |= r->session->rejects > 0;
+    } while (may_submit(r) ||
+             (g_queue_get_length(&r->idle) < r->options->depth && !r->session->rejects));
+    r->result.seconds = (double)(now_ns() - begin) / 1e9;
+}
+
+static bool place_stripe(Runner *r, GError **error)
+{
+    const LoadOptions *o = r->options;
+    uint32_t bs = r->capacity.block_size, largest = largest_size(o);
+    uint64_t first = o->region_start / bs,
+             blocks = r->capacity.blocks - MIN(first, r->capacity.blocks);
+    const char *why = NULL;
+
+    if (o->region_length)
+        blocks = MIN(blocks, o->region_length / bs);
+    r->blocks = blocks / o->sessions;
+    r->first = r->next = first + r->index * r->blocks;
+    for (unsigned i = 0; i < o->size_count; i++)
+        if (o->sizes[i] % bs)
+            why = "a size is no multiple of the block size";
+    if (r->blocks < largest / bs)
+        why = "the region is too small for the sizes and sessions";
+    if (o->verify && r->blocks > VERIFY_BLOCKS_MOST / o->sessions)
+        why = "the region is too large to verify: give --region";
+    if (o->verify && r->blocks < (uint64_t)(largest / bs) * o->depth)
+        why = "the region is too small to verify at this depth";
+    if (why)
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s", why);
+    return !why;
+}
+
+static bool open_session(Runner *r, GError **error)
+{
+    const LoadOptions *o = r->options;
+    uint32_t largest = largest_size(o);
+    SessionOptions so;
+    uint8_t *memory;
+
+    session_options_init(&so, o->url);
+    so.isid += r->index;
+    so.keys = o->keys;
+    so.quiet = o->lenient;
+    so.wire.depth = o->depth;
+    so.wire.arena = MAX((size_t)largest * o->depth, 4096);
+    so.wire.invalidate = o->invalidate;
+    r->session = session_open(&so, error);
+    if (!r->session || !scsi_wait_ready(r->session, o->url->lun, &r->capacity, error) ||
+        !place_stripe(r, error))
+        return false;
+    memory = r->session->wire->ops->memory(r->session->wire);
+    for (unsigned i = 0; i < o->depth; i++) {
+        r->slots[i] = (Slot){.runner = r, .memory = memory + (size_t)i * largest};
+        g_queue_push_tail(&r->idle, &r->slots[i]);
+    }
+    if (o->verify)
+        r->verifier = verifier_new(r->first, r->blocks, r->capacity.block_size, o->seed);
+    return true;
+}
+
+static void close_session(Runner *r)
+{
+    if (!r->session)
+        return;
+    if (r->session->error) {
+        r->result.lost_sessions++;
+        g_printerr("session %u: %s\n", r->index, r->session->error->message);
+    } else if (!session_logout(r->session, 5000)) {
+        g_printerr("session %u: logout was not answered\n", r->index);
+        r->result.lost_sessions++;
+    }
+    r->result.violations = r->session->violations;
+    r->result.rejects = r->session->rejects;
+    session_free(r->session);
+}
+
+static gpointer runner_main(gpointer data)
+{
+    Runner *r = data;
+    const LoadOptions *o = r->options;
+    g_autoptr(GError) error = NULL;
+    bool ready;
+
+    r->slots = g_new0(Slot, o->depth);
+    r->rand = g_rand_new_with_seed((guint32)(o->seed + r->index));
+    ready = open_session(r, &error);
+    if (!ready) {
+        g_printerr("session %u: %s\n", r->index, error->message);
+        r->result.lost_sessions++;
+    }
+    pthread_barrier_wait(&r->shared->start);
+    if (ready && o->verify && o->fill)
+        run_phase(r, true);
+    pthread_barrier_wait(&r->shared->filled);
+    if (ready && !r->session->error)
+        run_phase(r, false);
+    atomic_fetch_sub(&r->shared->running, 1);
+    if (ready)
+        close_session(r);
+    else
+        session_free(r->session);
+    verifier_free(r->verifier);
+    g_queue_clear(&r->idle);
+    g_rand_free(r->rand);
+    g_free(r->slots);
+    return NULL;
+}
+
+static void report_rates(Shared *shared, Runner *runners)
+{
+    uint64_t before = 0, bytes_before = 0, last = now_ns();
+
+    while (atomic_load(&shared->running)) {
+        uint64_t done = 0, bytes = 0, now;
+        double seconds;
+
+        g_usleep(G_USEC_PER_SEC);
+        for (unsigned i = 0; i < shared->options->sessions; i++) {
+            done += atomic_load_explicit(&runners[i].done, memory_order_relaxed);
+            bytes += atomic_load_explicit(&runners[i].bytes, memory_order_relaxed);
+        }
+        now = now_ns();
+        seconds = (double)(now - last) / 1e9;
+        g_print("%.0f IOPS, %.1f MB/s\n", (double)(done - before) / seconds,
+                (double)(bytes - bytes_before) / seconds / 1e6);
+        before = done;
+        bytes_before = bytes;
+        last = now;
+    }
+}
+
+static void merge(LoadResult *into, const LoadResult *from)
+{
+    histogram_merge(&into->read.latency, &from->read.latency);
+    histogram_merge(&into->write.latency, &from->write.latency);
+    into->read.bytes += from->read.bytes;
+    into->write.bytes += from->write.bytes;
+    into->seconds = MAX(into->seconds, from->seconds);
+    into->failed += from->failed;
+    into->corrupt += from->corrupt;
+    into->violations += from->violations;
+    into->rejects += from->rejects;
+    into->lost_sessions += from->lost_sessions;
+}
+
+void load_run(const LoadOptions *options, LoadResult *result)
+{
+    g_autofree Runner *runners = g_new0(Runner, options->sessions);
+    Shared shared = {.options = options, .running = options->sessions};
+
+    memset(result, 0, sizeof(*result));
+    pthread_barrier_init(&shared.start, NULL, options->sessions);
+    pthread_barrier_init(&shared.filled, NULL, options->sessions);
+    for (unsigned i = 0; i < options->sessions; i++) {
+        runners[i] = (Runner){.shared = &shared, .options = options, .index = i};
+        runners[i].thread = g_thread_new("session", runner_main, &runners[i]);
+    }
+    if (options->rate_report)
+        report_rates(&shared, runners);
+    for (unsigned i = 0; i < options->sessions; i++) {
+        g_thread_join(runners[i].thread);
+        merge(result, &runners[i].result);
+    }
+    pthread_barrier_destroy(&shared.start);
+    pthread_barrier_destroy(&shared.filled);
+}
+
+bool load_result_good(const LoadOptions *options, const LoadResult *result)
+{
+    return !result->failed && !result->corrupt && !result->rejects && !result->lost_sessions &&
+           (options->lenient || !result->violations);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A load on one LUN: sessions, each a thread of its own, each with commands outstanding. */
+#pragma once
+
+#include "tests/initiator/histogram.h"
+#include "tests/initiator/session.h"
+
+#define LOAD_SIZES_MOST 16
+
+typedef struct {
+    Url *url;
+    TextKeys *keys; /* may be NULL */
+    bool random;
+    unsigned write_percent;
+    uint32_t sizes[LOAD_SIZES_MOST]; /* bytes; a command takes one of them at random */
+    unsigned size_count;
+    unsigned depth, sessions;
+    unsigned runtime_s;                   /* 0: by count */
+    uint64_t count;                       /* commands per session; 0: by time */
+    uint64_t region_start, region_length; /* bytes; length 0: to the end */
+    bool verify, fill, fua, rate_report;
+    unsigned timeout_s; /* without a completion for so long: failed */
+    uint64_t seed;
+    bool invalidate;
+    bool lenient; /* count breaches of the protocol, but let them pass */
+} LoadOptions;
+
+typedef struct {
+    Histogram latency;
+    uint64_t bytes;
+} LoadSide;
+
+typedef struct {
+    LoadSide read, write;
+    double seconds; /* of the measured part */
+    uint64_t failed, corrupt, violations, rejects, lost_sessions;
+} LoadResult;
+
+/* Blocks until the load is over. Failures are printed as they come. */
+void load_run(const LoadOptions *options, LoadResult *result);
+/* No command failed, every block verified, no breach of the protocol. */
+bool load_result_good(const LoadOptions *options, const LoadResult *result);

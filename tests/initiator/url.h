@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* iscsi://HOST[:PORT]/IQN/LUN and iser://HOST[:PORT]/IQN/LUN. */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+#include "tests/initiator/wire.h"
+
+typedef struct {
+    const WireOps *ops;
+    char *host; /* without the brackets of IPv6 */
+    char *port;
+    char *target;
+    uint64_t lun;
+} Url;
+
+Url *url_parse(const char *text, GError **error);
+void url_free(Url *url);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Url, url_free)

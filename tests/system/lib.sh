@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Shared by the system tests: a daemon of the built tree, its configuration, and real clients.
+# A test sources this, uses the functions, and ends with `finish`. Environment: RTGT_BUILD (the build
+# tree), RTGT_TIER (plain, asan, tsan), RTGT_LONG (0 or 1).
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${RTGT_BUILD:-$here/build}
+tier=${RTGT_TIER:-plain}
+long=${RTGT_LONG:-0}
+rtgtd=$build/tools/rtgtd
+rtgtctl=$build/tools/rtgtctl
+iqn=iqn.2008-05.org.rtgt:disk
+work=$(mktemp -d "${TMPDIR:-/tmp}/rtgt-test.XXXXXX")
+export SOFTVERBS_DIR=$work/rdma SOFTVERBS_STRICT=1 SOFTVERBS_POISON=1
+softverbs=$build/tools/softverbs/.libs/libsoftverbs.so
+daemon= bus= bad=0
+port=0
+
+say() { echo "-- $*"; }
+fail() { echo "FAIL: $*"; bad=$((bad + 1)); }
+skip() { echo "$*"; cleanup; exit 77; }
+need() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
+
+cleanup() {
+	trap - EXIT
+	local pid
+	for pid in $(jobs -p) $daemon $bus; do kill "$pid" 2>/dev/null; done
+	for _ in $(seq 50); do
+		[ -n "$(jobs -pr)" ] || break
+		sleep 0.1
+	done
+	for pid in $(jobs -p) $daemon; do kill -KILL "$pid" 2>/dev/null; done
+	wait 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# Free TCP ports, one for both transports is allowed but two are clearer.
+free_port() {
+	local p
+	for _ in $(seq 100); do
+		p=$((20000 + RANDOM % 12000))
+		ss -Hltn "sport = :$p" | grep -q . || { echo $p; return; }
+	done
+	return 1
+}
+
+# write_config [extra lines for the target] <<lun groups ; sets $tcp_port $iser_port
+write_config() {
+	tcp_port=$(free_port)
+	iser_port=$(free_port)
+	cat >"$work/rtgt.conf" <<TXT
+[daemon]
+bus=none
+[iscsi]
+listen=127.0.0.1:$tcp_port
+[iser]
+listen=127.0.0.1:$iser_port
+[target $iqn]
+transports=${transports:-iscsi}
+allow=all
+TXT
+	cat >>"$work/rtgt.conf"
+}
+
+# start_daemon [ARG...]: runs rtgtd on $work/rtgt.conf, under softverbs where iSER is asked for.
+start_daemon() {
+	local preload=()
+	case ${transports:-iscsi} in *iser*) preload=(env LD_PRELOAD="$softverbs") ;; esac
+	: >"$work/ready"
+	"${preload[@]}" "$rtgtd" -c "$work/rtgt.conf" "$@" >>"$work/rtgtd.log" 2>&1 &
+	daemon=$!
+	for _ in $(seq 300); do
+		grep -q '\bready\b' "$work/rtgtd.log" && return 0
+		kill -0 $daemon 2>/dev/null || break
+		sleep 0.1
+	done
+	echo "rtgtd did not start:"; cat "$work/rtgtd.log"
+	exit 1
+}
+
+# start_bus: a private message bus; $bus_address is for --bus of rtgtd and rtgtctl.
+start_bus() {
+	need dbus-daemon
+	exec 9< <(exec dbus-daemon --session --nofork --nopidfile --print-address=1 --print-pid=1)
+	read -r -u 9 bus_address
+	read -r -u 9 bus
+	[ -n "$bus" ] || skip "no dbus-daemon can be started"
+}
+ctl() { "$rtgtctl" --bus "$bus_address" "$@"; }
+
+# load ARG...: rtgt-load, over iSER as well.
+load() { env LD_PRELOAD="$softverbs" timeout "${load_timeout:-300}" "$build/tests/initiator/rtgt-load" "$@"; }
+
+# What the daemon holds that a leak would add to.
+daemon_fds() { ls "/proc/$daemon/fd" | wc -l; }
+daemon_ticks() { awk '{print $14 + $15}' "/proc/$daemon/stat"; }
+daemon_rss_kib() { awk '$1 == "VmRSS:" {print $2}' "/proc/$daemon/status"; }
+
+# stop_daemon: SIGTERM, bounded; its exit status and its log are judged.
+stop_daemon() {
+	[ -n "$daemon" ] || return 0
+	local status
+	kill -TERM $daemon 2>/dev/null
+	for _ in $(seq 400); do
+		kill -0 $daemon 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -0 $daemon 2>/dev/null && { fail "rtgtd did not end within 40 s"; kill -KILL $daemon; }
+	wait $daemon
+	status=$?
+	daemon=
+	[ $status = 0 ] || fail "rtgtd ended with status $status"
+	judge_log "$work/rtgtd.log"
+}
+
+# A sanitizer's report, an assertion or a broken rule of the verbs fails the test.
+judge_log() {
+	grep -aE 'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:|CRITICAL|ERROR:.*assertion|softverbs.*strict' "$1" |
+		head -n 20 | sed 's/^/    /'
+	! grep -qaE 'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:|CRITICAL|ERROR:.*assertion|softverbs.*strict' "$1" ||
+		fail "rtgtd's log holds a report"
+}
+
+# A file of pseudo-random bytes: random_file PATH MIB
+random_file() {
+	openssl enc -aes-128-ctr -pass pass:"${3:-rtgt}" -nosalt -pbkdf2 </dev/zero 2>/dev/null |
+		head -c "${2}M" >"$1"
+}
+
+tcp_url() { echo "iscsi://127.0.0.1:$tcp_port/$iqn/${1:-0}"; }
+iser_url() { echo "iser://127.0.0.1:$iser_port/$iqn/${1:-0}"; }
+
+finish() {
+	stop_daemon
+	if [ $bad -gt 0 ]; then
+		echo "$bad failed; the daemon's log:"
+		tail -n 40 "$work/rtgtd.log"
+		exit 1
+	fi
+	exit 0
+}
