@@ -180,12 +180,12 @@ static void mix_run(Rig *rig, unsigned grain, unsigned requests)
 
 static void test_mix_blocks(void **state)
 {
-    mix_run(rig_of(state), 4096, 2000);
+    mix_run(rig_of(state), 4096, 1000);
 }
 
 static void test_mix_sectors(void **state)
 {
-    mix_run(rig_of(state), 512, 1000);
+    mix_run(rig_of(state), 512, 600);
 }
 
 /* Offsets, lengths and memory at odd places: bounce buffers and read-modify-write throughout. */
@@ -194,7 +194,7 @@ static void test_mix_odd_bytes(void **state)
     Rig *rig = rig_of(state);
     AioCounters counters;
 
-    mix_run(rig, 33, 500);
+    mix_run(rig, 33, 400);
     char data[100] = "odd";
     assert_int_equal(rig_run(rig, AIO_WRITE, 0, data, 1, 100), 100);
     aio_ctx_counters(rig->ctx, &counters);
@@ -205,7 +205,7 @@ static void test_mix_delayed(void **state)
 {
     Rig *rig = rig_of(state);
     fault_delays(true);
-    mix_run(rig, 1024, 300);
+    mix_run(rig, 1024, 200);
 }
 
 /* ---- writers that share blocks ---- */
