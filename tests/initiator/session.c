@@ -140,6 +140,11 @@ static void lose_all(Session *session)
         finish_lost(task);
 }
 
+static bool is_idle(const Session *session)
+{
+    return !session->outstanding && !session->waiting.length && !session->draining.length;
+}
+
 void session_free(Session *session)
 {
     if (!session)
@@ -147,7 +152,7 @@ void session_free(Session *session)
     if (session->wire)
         session->wire->ops->close(session->wire);
     session->wire = NULL;
-    if (!session->error)
+    if (!session->error && !is_idle(session))
         session->error =
             g_error_new_literal(G_IO_ERROR, G_IO_ERROR_CLOSED, "the session was closed");
     lose_all(session);
