@@ -18,6 +18,7 @@ struct Fabric {
     struct rdma_event_channel *channel;
     LoopFd events;
     GPtrArray *devices;
+    unsigned handed_over; /* requests not yet taken by their loops */
     GPtrArray *listeners;
 };
 
@@ -37,6 +38,7 @@ struct FabricListener {
 
 typedef struct {
     ConnectRequest request;
+    Fabric *fabric;
     FabricListener *listener;
     uint8_t private_data[256];
 } HandOver;
@@ -113,6 +115,11 @@ static void end_accept(FabricListener *listener)
     pthread_mutex_unlock(&listener->lock);
 }
 
+static void handed_over(void *arg)
+{
+    ((Fabric *)arg)->handed_over--;
+}
+
 /* On the home loop. */
 static void hand_over(void *arg)
 {
@@ -124,6 +131,7 @@ static void hand_over(void *arg)
     } else {
         fabric_reject(&over->request, NULL, 0);
     }
+    loop_call(over->fabric->main, handed_over, over->fabric);
     listener_unref(listener);
     g_free(over);
 }
@@ -138,6 +146,7 @@ static HandOver *take_request(FabricListener *listener, const struct rdma_cm_eve
         return NULL;
     HandOver *over = g_new0(HandOver, 1);
     *home = listener->loops[listener->next++ % listener->nloops];
+    over->fabric = listener->fabric;
     over->listener = listener;
     memcpy(over->private_data, param->private_data ? param->private_data : "",
            param->private_data ? param->private_data_len : 0);
@@ -168,6 +177,7 @@ static void handle_request(struct rdma_cm_event *event)
         return;
     }
     g_atomic_int_inc(&listener->refs);
+    over->fabric->handed_over++;
     loop_call(home, hand_over, over);
 }
 
@@ -239,6 +249,8 @@ void fabric_free(Fabric *fabric)
     if (!fabric)
         return;
     g_assert(fabric->listeners->len == 0);
+    while (fabric->handed_over > 0)
+        g_main_context_iteration(loop_context(fabric->main), TRUE);
     loop_remove_fd(&fabric->events);
     g_ptr_array_unref(fabric->devices);
     g_ptr_array_unref(fabric->listeners);
@@ -332,4 +344,9 @@ void fabric_unlisten(FabricListener *listener)
         pthread_cond_wait(&listener->idle, &listener->lock);
     pthread_mutex_unlock(&listener->lock);
     listener_unref(listener);
+}
+
+void fabric_listener_get_address(const FabricListener *listener, struct sockaddr_storage *out)
+{
+    memcpy(out, rdma_get_local_addr(listener->id), sizeof *out);
 }

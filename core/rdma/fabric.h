@@ -14,10 +14,11 @@ typedef struct FabricListener FabricListener;
 /* Opens every device there is; those that cannot be used are named in a warning. NULL with error
  * when none is left. Loop 0; may block. */
 Fabric *fabric_new(Loop *main, Arena *arena, GError **error);
-/* No listener and no queue pair is left (asserted). Loop 0. NULL is allowed. */
+/* No listener and no queue pair is left (asserted). Runs loop 0 until requests that came too late
+ * are refused. Loop 0. NULL is allowed. */
 void fabric_free(Fabric *fabric);
 
-/* An incoming connection, on its home loop. Constant; gone after qp_new() or fabric_reject(). */
+/* An incoming connection, on its home loop. Constant, valid until accept returns. */
 typedef struct {
     CmId *id;
     Device *device;
@@ -37,5 +38,8 @@ FabricListener *fabric_listen(Fabric *fabric, const char *address, Loop *const *
 /* No accept comes after it has returned; connections stay. Waits for those under way on other
  * loops. Loop 0. NULL is allowed. */
 void fabric_unlisten(FabricListener *listener);
+
+/* Where it listens. */
+void fabric_listener_get_address(const FabricListener *listener, struct sockaddr_storage *out);
 
 void fabric_reject(ConnectRequest *request, const void *private_data, uint8_t len);

@@ -91,7 +91,8 @@ const KeyRow iscsi_keys[] = {
     {"MaxAHSLength", KEY_DECLARED, BOTH | LOGIN | TUNED | KEY_RDMA_ONLY, LIMITED(0, MAX32, 0, 1020),
      VALUES(256, 256), FIELD(max_ahs_length)},
     {"TaggedBufferForSolicitedDataOnly", KEY_DECLARED_BOOL,
-     KEY_BY_INITIATOR | LOGIN | KEY_SHOWN | KEY_RDMA_ONLY, RANGE(0, 1), VALUES(0, 0),
+     KEY_BY_INITIATOR | LOGIN | KEY_SHOWN | KEY_RDMA_ONLY, RANGE(0, 1),
+     VALUES(1, 0), /* No by the standard, but the initiators in use declare nothing and mean Yes */
      FIELD(tagged_buffer_for_solicited_data_only)},
     {"iSERHelloRequired", KEY_DECLARED_BOOL, KEY_BY_INITIATOR | LOGIN | KEY_SHOWN | KEY_RDMA_ONLY,
      RANGE(0, 1), VALUES(0, 0), FIELD(iser_hello_required)},

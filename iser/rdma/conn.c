@@ -2,10 +2,13 @@
 /* iSER connections: from the connection request to the terminated upcall. */
 #include "iser/rdma/conn.h"
 
+#include "iser/iscsi/address.h"
+
 #define LOGIN_BUFFERS 2    /* one posted, one with the session layer */
 #define LOGIN_DATA    8192 /* RFC 7145 5.1: what a login PDU carries at most */
 #define LOGIN_ANSWERS 8
 #define LEAST_WINDOW  8
+#define LEAST_RESERVE 8
 #define MOST_RESERVE  256
 #define MOST_AHS      1020   /* what TotalAHSLength can say, in bytes */
 #define MOST_DATA     131072 /* of a received PDU: fits one arena buffer with its headers */
@@ -48,12 +51,20 @@ static void run_end(LoopFlush *flush)
     terminated((IserConn *)((char *)flush - offsetof(IserConn, end)));
 }
 
+static void note_reason(IserConn *conn, const char *reason)
+{
+    g_autofree char *peer = address_print(&conn->dm.peer);
+    if (conn->reason)
+        return;
+    conn->reason = g_strdup(reason);
+    g_message("iSER connection of %s ends: %s", peer, reason);
+}
+
 static void on_lost(QueuePair *qp, const char *reason)
 {
     IserConn *conn = qp_owner(qp);
     conn->closing = true;
-    if (!conn->reason)
-        conn->reason = g_strdup(reason);
+    note_reason(conn, reason);
 }
 
 static void on_drained(QueuePair *qp)
@@ -76,8 +87,7 @@ static void iser_terminate(DmConn *dm, DmClose how)
 
 void iser_conn_violation(IserConn *conn, const char *what)
 {
-    if (!conn->reason)
-        conn->reason = g_strdup(what);
+    note_reason(conn, what);
     iser_terminate(&conn->dm, DM_CLOSE_GRACEFUL); /* lets the answer to a Hello out */
 }
 
@@ -116,11 +126,22 @@ static bool get_receives(IserConn *conn, unsigned wanted, unsigned least, uint32
     return false;
 }
 
+/* Receives beside those of SCSI commands. */
+static unsigned reserve_of(const IscsiParams *params)
+{
+    uint32_t unexpected = params->max_outstanding_unexpected_pdus;
+    return unexpected > 0 ? CLAMP(unexpected, LEAST_RESERVE, MOST_RESERVE) : ISER_RESERVE;
+}
+
+unsigned iser_recv_slots(const IscsiParams *offer)
+{
+    return MAX(offer->queue_depth, LEAST_WINDOW) + reserve_of(offer);
+}
+
 static unsigned iser_allocate(DmConn *dm, const IscsiParams *negotiated)
 {
     IserConn *conn = (IserConn *)dm;
-    uint32_t unexpected = negotiated->max_outstanding_unexpected_pdus;
-    unsigned reserve = unexpected > 0 ? CLAMP(unexpected, 8, MOST_RESERVE) : ISER_RESERVE;
+    unsigned reserve = reserve_of(negotiated);
     uint32_t max_ahs = negotiated->max_ahs_length;
     unsigned room = qp_recv_slots(conn->qp);
     if (conn->closing || !negotiated->rdma_extensions || room < reserve + LEAST_WINDOW)
@@ -232,12 +253,13 @@ void iser_conn_accept(ConnectRequest *request, const IserAccept *accept)
     IserCm cm;
     const char *wrong = check_request(request, &cm);
     if (wrong) {
-        g_message("iSER: connection rejected: %s", wrong);
+        g_autofree char *peer = address_print(&request->peer);
+        g_message("iSER connection of %s rejected: %s", peer, wrong);
         fabric_reject(request, NULL, 0);
         return;
     }
     IserConn *conn = conn_new(request, accept);
-    if (!prepare(conn, request, accept->recv_slots)) {
+    if (!prepare(conn, request, MAX(accept->recv_slots, LEAST_WINDOW))) {
         destroy(conn);
         return;
     }

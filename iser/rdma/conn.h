@@ -6,6 +6,8 @@
 #include "iser/iscsi/datamover.h"
 #include "iser/rdma/wire.h"
 
+#include <stdatomic.h>
+
 #define ISER_RESERVE 32 /* receives beside those of SCSI commands, unless configured */
 
 typedef struct IserConn IserConn;
@@ -145,10 +147,13 @@ struct IserConn {
 typedef struct {
     Memory *memory;
     ReceiveBudget *budget;
-    unsigned recv_slots; /* receives of a connection, at most */
+    atomic_uint recv_slots; /* receives of a connection, at most; grows */
     DmAccepted accepted;
     void *arg;
 } IserAccept;
+
+/* What a connection to a target with these parameters needs. */
+unsigned iser_recv_slots(const IscsiParams *offer);
 
 /* Turns the request into a connection, or rejects it. On the home loop. */
 void iser_conn_accept(ConnectRequest *request, const IserAccept *accept);
