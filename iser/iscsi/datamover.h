@@ -31,6 +31,11 @@ struct DmPdu {
     uint32_t ahs_len; /* bytes, padding included */
     uint8_t *data;
     uint32_t data_len; /* bytes, padding not included */
+    /* Data-In and R2T PDUs sent for this command, those still queued included (RFC 7143 11.4.8
+     * ExpDataSN); the datamover counts, up to the return of put_data and the done of get_data. Zero
+     * where the wire has no such PDUs. */
+    uint32_t exp_data_sn;
+    DmPdu *next; /* the session layer's */
 };
 
 /* One movement of SCSI data; the caller's until done. */
@@ -46,7 +51,9 @@ struct DmMove {
     const struct iovec *iov;
     int iovcnt;
     /* Data_Completion_Notify: error 0 or -errno; exactly once for each move, never inside the call
-     * that started it; after a put_data without error the memory is no longer read. */
+     * that started it; after a put_data without error the memory is no longer read. -EBADMSG from a
+     * get_data: the Data-Out PDUs broke their sequence or digest; the session layer fails the
+     * command, the connection lives. */
     void (*done)(DmMove *move, int error);
 
     DmMove *next; /* the datamover's own */
@@ -69,7 +76,8 @@ struct Datamover {
     void (*limit_keys)(DmConn *conn, IscsiParams *offer);
 
     /* Allocate_Connection_Resources: before the last login response goes out. Window: how many SCSI
-     * commands may be outstanding (receive resources reserved); 0: refuse the login (03/02). */
+     * command PDUs the session layer may hold at once (receive resources reserved), besides
+     * immediate ones and other control PDUs; 0: refuse the login (03/02). */
     unsigned (*allocate)(DmConn *conn, const IscsiParams *negotiated);
 
     /* Enable_Datamover: called right after the last login response was given to send_control; from

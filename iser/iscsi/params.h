@@ -11,6 +11,12 @@ typedef enum {
     ISCSI_DIGEST_CRC32C = 2
 } IscsiDigest; /* a set when offered */
 
+typedef enum {
+    ISCSI_REPORT_RFC3720 = 1,
+    ISCSI_REPORT_RESPONSE_FENCE = 2,
+    ISCSI_REPORT_FAST_ABORT = 4
+} IscsiTaskReporting;
+
 typedef struct {
     unsigned header_digest, data_digest; /* IscsiDigest: a set when offered, one when negotiated */
     bool initial_r2t, immediate_data;
@@ -22,6 +28,7 @@ typedef struct {
     uint32_t max_outstanding_r2t;
     uint32_t default_time2wait, default_time2retain; /* seconds */
     uint32_t iscsi_protocol_level;                   /* RFC 7144 */
+    unsigned task_reporting; /* IscsiTaskReporting: a set when offered, one when negotiated */
     /* iSER */
     bool rdma_extensions;
     uint32_t initiator_recv_data_segment_length, target_recv_data_segment_length; /* bytes */
@@ -31,5 +38,7 @@ typedef struct {
     bool tagged_buffer_for_solicited_data_only;
     bool iser_hello_required;
     /* rtgt's own, not negotiated */
-    uint32_t queue_depth; /* most commands outstanding in one session */
+    uint32_t queue_depth;  /* most commands outstanding in one session */
+    uint32_t nop_interval; /* seconds of silence before a NOP-In asks; 0: never */
+    uint32_t nop_timeout;  /* seconds it may take to answer */
 } IscsiParams;
