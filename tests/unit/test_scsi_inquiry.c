@@ -218,7 +218,7 @@ static void one_opcode(void **state)
 {
     Scsi *s = *state;
     Cmd *cmd = report_opcodes(s, 1, 0x28, 0);
-    static const uint8_t read_10[] = {0x28, 0x18, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0};
+    static const uint8_t read_10[] = {0x28, 0x18, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff, 0};
     assert_int_equal(cmd->in->data[1], 3);
     assert_int_equal(get_be16(cmd->in->data + 2), 10);
     assert_int_equal(cmd->in->len, 14);
