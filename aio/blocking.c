@@ -33,15 +33,6 @@ static int perform_transfer(AioReq *req, AioCounters *counters)
     return res;
 }
 
-static int sync_data(const AioFile *file)
-{
-    int res;
-    do
-        res = aio_sys.fdatasync(file->fd);
-    while (res == -EINTR);
-    return res;
-}
-
 /* On the locking descriptor: a device then knows that nobody else can have it open exclusively. */
 static int file_allocate(const AioFile *file, int mode, uint64_t offset, uint64_t len)
 {
@@ -126,7 +117,7 @@ static int perform_write_zeroes(const AioReq *req, AioCounters *counters)
         res = file_allocate(req->file, FALLOC_FL_ZERO_RANGE, req->offset, req->len);
     if (is_refusal(res))
         return write_zeros(req, counters);
-    return res == 0 && aio_req_is_fua(req) ? sync_data(req->file) : res;
+    return res == 0 && aio_req_is_fua(req) ? aio_file_fdatasync(req->file) : res;
 }
 
 static int perform(AioReq *req, AioCounters *counters)
@@ -136,7 +127,7 @@ static int perform(AioReq *req, AioCounters *counters)
     case AIO_WRITE:
         return perform_transfer(req, counters);
     case AIO_FLUSH:
-        return sync_data(req->file);
+        return aio_file_fdatasync(req->file);
     case AIO_DISCARD:
         return perform_discard(req);
     case AIO_WRITE_ZEROES:

@@ -206,16 +206,21 @@ void aio_file_close(AioFile *file)
     g_aligned_free(file);
 }
 
+int aio_file_fdatasync(const AioFile *file)
+{
+    int res;
+    do
+        res = aio_sys.fdatasync(file->fd);
+    while (res == -EINTR);
+    return res;
+}
+
 int aio_file_sync(AioFile *file)
 {
     if (file->store->null)
         return 0;
     int res = aio_file_sync_error(file);
-    if (res == 0)
-        do
-            res = aio_sys.fdatasync(file->fd);
-        while (res == -EINTR);
-    return aio_file_settle_sync(file, res);
+    return aio_file_settle_sync(file, res < 0 ? res : aio_file_fdatasync(file));
 }
 
 int aio_file_refresh_size(AioFile *file)

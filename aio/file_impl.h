@@ -53,6 +53,9 @@ void aio_probe_discard(AioStore *store);
  * through the page cache, or the device's block where that is larger. Bytes. */
 uint64_t aio_file_lock_unit(const AioFile *file);
 
+/* fdatasync until it is not interrupted; the latch is left alone. Blocks; any thread. */
+int aio_file_fdatasync(const AioFile *file);
+
 /* The result of something that had to reach stable storage: latches a failure, and turns a success
  * into the latched error, which the kernel tells only one of two concurrent callers. */
 int aio_file_settle_sync(AioFile *file, int res);

@@ -158,15 +158,6 @@ static ssize_t step_run(Step *step)
     return step_call(step, t->file->fd, step->iov, step->iovcnt, step->offset);
 }
 
-static int transfer_sync(const AioFile *file)
-{
-    int res;
-    do
-        res = aio_sys.fdatasync(file->fd);
-    while (res == -EINTR);
-    return res;
-}
-
 int aio_transfer(AioTransfer *t)
 {
     Step step = {.t = t, .flags = t->write && t->fua ? RWF_DSYNC : 0};
@@ -185,5 +176,5 @@ int aio_transfer(AioTransfer *t)
             res = (int)n;
     }
     free(step.bounce);
-    return res == 0 && sync_after ? transfer_sync(t->file) : res;
+    return res == 0 && sync_after ? aio_file_fdatasync(t->file) : res;
 }

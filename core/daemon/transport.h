@@ -14,7 +14,7 @@ typedef struct TransportListener TransportListener; /* the transport's own */
 typedef struct TransportTarget TransportTarget;     /* the transport's own */
 typedef struct SessionRecord SessionRecord;
 
-/* What the daemon offers to transports; constant, all loops. */
+/* What the daemon offers to a transport; constant from start() to stop(), all loops. */
 typedef struct {
     Loop *main;
     Loop *const *io_loops;
@@ -24,6 +24,9 @@ typedef struct {
     void (*session_added)(void *arg, SessionRecord *record);   /* loop 0 */
     void (*session_removed)(void *arg, SessionRecord *record); /* loop 0; the last use */
     void *arg;
+    /* The transport's own group in the keyfile, checked: those of its `keys` that are there. */
+    const char *const *keys, *const *values;
+    unsigned n_keys;
 } TransportHost;
 
 /* A logged-in session as management sees it: constant from session_added to session_removed, except

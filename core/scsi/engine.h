@@ -21,4 +21,4 @@ void engine_submit(Engine *engine, AioReq *req);
 
 const AioEngine *engine_type(const Engine *engine);
 const AioParams *engine_params(const Engine *engine);
-const AioCounters *engine_counters(const Engine *engine); /* read relaxed, MT-SAFE while held */
+void engine_get_counters(const Engine *engine, AioCounters *out); /* MT-SAFE while held */

@@ -8,7 +8,6 @@
 #include "core/base/loop.h"
 #include "core/mem/segment.h"
 #include "core/scsi/engine.h"
-#include "core/scsi/sense.h"
 
 #include <glib.h>
 
@@ -42,7 +41,8 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
 void lun_close(Lun *lun, LoopFn done, void *arg);
 
 /* --- engine exchange (DESIGN.md section 5): gate closed, drained, synchronised, swapped, gate
- * open. Commands arriving meanwhile wait in order; none fails. done runs on loop 0 with error ==
+ * open. The gate stands before the engine: commands go on arriving and moving data meanwhile, and
+ * their requests wait in order; none fails. done runs on loop 0, possibly inside, with error ==
  * NULL, or with what failed - then everything is as it was. At most one exchange at a time per LUN.
  */
 typedef void (*LunExchanged)(Lun *lun, const GError *error, void *arg);
@@ -58,13 +58,18 @@ AioMode lun_mode(const Lun *lun);
 int lun_sync_error(const Lun *lun); /* -errno of the failed flush, or 0 */
 void lun_clear_sync_error(Lun *lun);
 bool lun_write_cache(const Lun *lun); /* WCE */
+bool lun_thin(const Lun *lun);        /* UNMAP is there: `thin` and the store allow it */
+
+/* Asks the store for its size again; true when it changed, which every nexus is then told. Loop 0.
+ */
+bool lun_refresh_size(Lun *lun);
 
 /* Per-LUN statistics, summed over its shards; MT-SAFE, relaxed. */
 typedef struct {
     uint64_t reads, writes, flushes, unmaps, others, errors; /* commands */
     uint64_t read_bytes, write_bytes;
-    uint64_t queued_by_gate;
-    AioCounters engine; /* of the contexts this LUN uses (shared with other LUNs) */
+    uint64_t queued_by_gate; /* requests to the engine, not commands */
+    AioCounters engine;      /* of the contexts this LUN uses (shared with other LUNs) */
 } LunStats;
 void lun_get_stats(Lun *lun, LunStats *out);
 

@@ -10,11 +10,16 @@ ScsiTarget *scsi_target_new(const char *name, Loop *const *loops, unsigned nloop
 void scsi_target_free(ScsiTarget *target);              /* no nexus, no LUN (asserted); loop 0 */
 const char *scsi_target_name(const ScsiTarget *target); /* MT-SAFE */
 
-/* Shows / withdraws a LUN to every loop; loop 0. Adding before any loop runs commands is immediate;
- * later, nexuses get REPORTED LUNS DATA HAS CHANGED. remove: done(arg) runs on loop 0 when no loop
- * knows the LUN any more and its tasks are ended. */
+/* Shows / withdraws a LUN to every loop, at once; loop 0, which waits for the others. The nexuses
+ * get REPORTED LUNS DATA HAS CHANGED. remove: tasks run to their end, and done(arg) runs on loop 0
+ * when no loop knows the LUN any more: it may be closed then. */
 void scsi_target_add_lun(ScsiTarget *target, Lun *lun);
 void scsi_target_remove_lun(ScsiTarget *target, Lun *lun, LoopFn done, void *arg);
+
+/* The logical unit number in an 8-byte LUN field (SAM-5 4.7: peripheral, flat, or extended flat
+ * addressing); -1: another form, or out of range. */
+int scsi_lun_number(uint64_t lun_field);
+uint64_t scsi_lun_field(unsigned number); /* the form in which REPORT LUNS tells it */
 
 /* On an I/O loop: the LUN of an 8-byte LUN field (peripheral, flat or extended flat addressing,
  * SAM-5 4.7.5), or NULL. */

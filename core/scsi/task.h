@@ -10,8 +10,9 @@
 #include <glib.h>
 
 typedef struct Task Task;
-typedef struct Nexus Nexus;       /* nexus.h */
-typedef struct LunShard LunShard; /* lun.h */
+typedef struct Nexus Nexus;     /* nexus.h */
+typedef struct Itl Itl;         /* itl.h */
+typedef struct Command Command; /* command.h */
 typedef struct Transfer Transfer;
 
 #define TASK_CDB_MAX   32
@@ -55,8 +56,7 @@ typedef struct {
 
 typedef enum {
     TASK_IDLE,
-    TASK_GATED,     /* the LUN's gate is closed */
-    TASK_BLOCKED,   /* behind an ordered task */
+    TASK_BLOCKED,   /* behind an ordered or head-of-queue task, or ordered itself */
     TASK_RUNNING,   /* memory, data motion and storage, see Transfer */
     TASK_RESPONDED, /* handed to respond() */
     TASK_ABORTED,   /* no answer will be sent; waits for what still holds its memory */
@@ -66,18 +66,21 @@ typedef enum {
     TRANSFER_IDLE,
     TRANSFER_WAIT_MEMORY,
     TRANSFER_GET_DATA, /* initiator -> memory */
-    TRANSFER_STORAGE,  /* engine has it */
+    TRANSFER_STORAGE,  /* the engine has it, or the LUN's gate holds it back */
+    TRANSFER_READY,    /* holds data; waits for the transfers before it */
     TRANSFER_PUT_DATA, /* memory -> initiator */
 } TransferState;
 
-/* One segment of a command's data and where it is. */
+/* One segment of a command's data and where it is. What comes next is `then`: it is called when
+ * the step under way has succeeded, and never for a task that failed or was aborted. */
 struct Transfer {
     TransferState state;
-    Task *task;
-    Segment segment;
-    uint32_t offset, len;               /* within the command's data; bytes */
-    struct iovec iov[SEGMENT_IOVS + 1]; /* the segment, or immediate data followed by it */
     int iovcnt;
+    Task *task;
+    void (*then)(Transfer *transfer);
+    uint32_t offset, len; /* within the command's data; bytes */
+    Segment segment;
+    struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, or immediate data followed by it */
     AioReq req;
     DataMove move;
 };
@@ -106,18 +109,20 @@ struct Task {
      * residual = offered - wanted (underflow), or wanted - offered (overflow). */
     uint64_t data_out_wanted, data_in_wanted;
 
-    /* --- the SCSI side's own --- */
+    /* --- the SCSI side's own; task_submit() initialises it --- */
     TaskState state;
-    LunShard *shard;
-    unsigned busy; /* transfers, and other things that hold memory or the store */
-    bool writes;   /* may change the store */
-    bool aborted;
-    GList nexus_link, shard_link;
-    uint64_t position, end;     /* bytes of the command's data begun, and all; see disk.c */
-    uint64_t store_offset;      /* where byte 0 of the data lies in the store */
-    void (*resume)(Task *task); /* what to do when the gate opens */
-    void *private;
-    int64_t start_us;
+    Itl *itl;
+    const Command *command; /* NULL: no such command */
+    unsigned busy;          /* transfers under way: what they hold keeps the task alive */
+    bool failed;            /* the status is settled, and it is not GOOD */
+    GList link;             /* in the I_T_L nexus's list of tasks */
+    GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
+    uint64_t position, end; /* bytes of the command's data begun, and all */
+    uint64_t finished;      /* bytes sent to the initiator, or written, in order */
+    uint64_t store_offset;  /* where byte 0 of the data lies in the store */
+    unsigned store_flags;   /* AIO_FUA */
+    unsigned (*build)(Task *task, uint8_t *data); /* of a reply, see reply.h */
+    void (*fetched)(Transfer *transfer);          /* of a parameter list */
     Transfer transfers[TASK_TRANSFERS];
 };
 

@@ -65,7 +65,7 @@ static IscsiCommand *command_take(CommandPool *pool, uint32_t itt)
     return command;
 }
 
-IscsiCommand *command_find(IscsiSession *session, uint32_t itt)
+IscsiCommand *command_by_itt(IscsiSession *session, uint32_t itt)
 {
     IscsiCommand *command = session->commands.buckets[itt & session->commands.mask];
     while (command && command->itt != itt)
@@ -217,7 +217,7 @@ void command_receive(IscsiSession *session, DmPdu *pdu)
         refuse(session, pdu, REJECT_INVALID_PDU_FIELD);
         return;
     }
-    if (command_find(session, pdu_itt(pdu->bhs))) {
+    if (command_by_itt(session, pdu_itt(pdu->bhs))) {
         refuse(session, pdu, REJECT_TASK_IN_PROGRESS);
         return;
     }

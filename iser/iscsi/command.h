@@ -70,7 +70,7 @@ void command_pool_clear(CommandPool *pool); /* every command is free (asserted) 
 
 /* A SCSI Command PDU in its turn; keeps the PDU until the command ends. */
 void command_receive(IscsiSession *session, DmPdu *pdu);
-IscsiCommand *command_find(IscsiSession *session, uint32_t itt); /* NULL: none */
+IscsiCommand *command_by_itt(IscsiSession *session, uint32_t itt); /* NULL: none */
 /* After the SCSI side has let go of everything: forgets commands that waited to be answered. */
 void command_forget_held(IscsiSession *session);
 

@@ -54,7 +54,7 @@ const KeyRow iscsi_keys[] = {
     {"MaxBurstLength", KEY_MIN, BOTH | LOGIN | TUNED | KEY_NORMAL_ONLY, RANGE(512, MAX24),
      VALUES(262144, 1048576), FIELD(max_burst_length)},
     {"FirstBurstLength", KEY_MIN, BOTH | LOGIN | TUNED | KEY_NORMAL_ONLY, RANGE(512, MAX24),
-     VALUES(65536, 262144), FIELD(first_burst_length)},
+     VALUES(65536, 16384), FIELD(first_burst_length)},
     {"DefaultTime2Wait", KEY_MAX, BOTH | LOGIN | TUNED, RANGE(0, 3600), VALUES(2, 2),
      FIELD(default_time2wait)},
     {"DefaultTime2Retain", KEY_MIN, BOTH | LOGIN | TUNED, RANGE(0, 3600), VALUES(20, 0),
@@ -91,7 +91,8 @@ const KeyRow iscsi_keys[] = {
     {"MaxAHSLength", KEY_DECLARED, BOTH | LOGIN | TUNED | KEY_RDMA_ONLY, LIMITED(0, MAX32, 0, 1020),
      VALUES(256, 256), FIELD(max_ahs_length)},
     {"TaggedBufferForSolicitedDataOnly", KEY_DECLARED_BOOL,
-     KEY_BY_INITIATOR | LOGIN | KEY_SHOWN | KEY_RDMA_ONLY, RANGE(0, 1), VALUES(0, 0),
+     KEY_BY_INITIATOR | LOGIN | KEY_SHOWN | KEY_RDMA_ONLY, RANGE(0, 1),
+     VALUES(1, 0), /* No by the standard, but the initiators in use declare nothing and mean Yes */
      FIELD(tagged_buffer_for_solicited_data_only)},
     {"iSERHelloRequired", KEY_DECLARED_BOOL, KEY_BY_INITIATOR | LOGIN | KEY_SHOWN | KEY_RDMA_ONLY,
      RANGE(0, 1), VALUES(0, 0), FIELD(iser_hello_required)},

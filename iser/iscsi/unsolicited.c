@@ -126,7 +126,7 @@ static void stage(IscsiCommand *command, DmPdu *pdu)
 
 void unsolicited_receive(IscsiSession *session, DmPdu *pdu)
 {
-    IscsiCommand *command = command_find(session, pdu_itt(pdu->bhs));
+    IscsiCommand *command = command_by_itt(session, pdu_itt(pdu->bhs));
     /* Data of a command that was aborted or answered crosses on the wire: not an error. */
     if (!command || command->burst_over) {
         session->dm->dm->release_pdu(pdu);

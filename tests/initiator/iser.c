@@ -29,6 +29,7 @@ typedef struct {
     Wire base;
     Verbs verbs;
     unsigned slots, receives;
+    unsigned sends, posted; /* room of the send queue, and what is in it */
     size_t rx_size;
     uint8_t *rx, *data;
     size_t data_size;
@@ -154,7 +155,7 @@ static Wire *iser_open(const WireOptions *options, const WireSink *sink, GError 
     w->bound = g_hash_table_new_full(NULL, NULL, NULL, window_free);
     vo.memory = w->data_size + w->receives * w->rx_size + w->slots * (size_t)TX_SIZE;
     vo.receives = w->receives;
-    vo.sends = w->slots * (options->invalidate ? 3 : 1);
+    vo.sends = w->sends = w->slots * (options->invalidate ? 3 : 1);
     if (options->cm_data) {
         gsize len;
 
@@ -199,9 +200,12 @@ static bool iser_full_feature(Wire *wire, const Params *params, GError **error)
     w->data_limit = params->value[KEY_INITIATOR_RECV_DSL];
     /* Initiators that never say this key advertise solicited data only, so that is the usual. */
     w->solicited_only = !params->offered[KEY_SOLICITED_ONLY] || params->value[KEY_SOLICITED_ONLY];
-    if (!params->value[KEY_RDMA_EXTENSIONS])
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "target refused RDMAExtensions");
-    return params->value[KEY_RDMA_EXTENSIONS];
+    /* Whoever does not offer it, in discovery or to see what happens, gets what the target allows.
+     */
+    if (params->value[KEY_RDMA_EXTENSIONS] || !params->offered[KEY_RDMA_EXTENSIONS])
+        return true;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "target refused RDMAExtensions");
+    return false;
 }
 
 static bool check_completion(IserWire *w, const struct ibv_wc *wc, const char *what)
@@ -218,6 +222,7 @@ static bool reap_sends(IserWire *w)
     struct ibv_wc wc[POLL_BATCH];
     int n = ibv_poll_cq(w->verbs.send_cq, POLL_BATCH, wc);
 
+    w->posted -= (unsigned)MAX(n, 0);
     for (int i = 0; i < n; i++) {
         TxSlot *slot = (TxSlot *)(uintptr_t)wc[i].wr_id;
 
@@ -239,12 +244,20 @@ static TxSlot *tx_slot(IserWire *w)
     return g_queue_pop_head(&w->tx_free);
 }
 
+/* One signaled request. Binds and invalidations have no slot that would hold them back. */
 static void post(IserWire *w, struct ibv_send_wr *wr, const char *what)
 {
     struct ibv_send_wr *bad;
-    int rc = w->broken ? 0 : ibv_post_send(w->verbs.id->qp, wr, &bad);
+    int rc;
 
-    if (rc != 0)
+    while (w->posted == w->sends && !w->broken)
+        reap_sends(w);
+    if (w->broken)
+        return;
+    rc = ibv_post_send(w->verbs.id->qp, wr, &bad);
+    if (rc == 0)
+        w->posted++;
+    else
         break_down(w, what, g_strerror(rc));
 }
 

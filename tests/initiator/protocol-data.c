@@ -13,10 +13,11 @@ static void test_write_ways(void **state)
     static const char *const ways[] = {
         "InitialR2T=Yes,ImmediateData=Yes", "InitialR2T=Yes,ImmediateData=No",
         "InitialR2T=No,ImmediateData=Yes", "InitialR2T=No,ImmediateData=No"};
-    static const char *const bursts[] = {"MaxBurstLength=65536,FirstBurstLength=4096",
-                                         "MaxBurstLength=262144,FirstBurstLength=65536",
-                                         "MaxBurstLength=1048576,FirstBurstLength=262144,"
-                                         "MaxOutstandingR2T=4"};
+    static const char *const bursts[] = {
+        "MaxBurstLength=65536,FirstBurstLength=4096",
+        "MaxBurstLength=262144,FirstBurstLength=65536",
+        ("MaxBurstLength=1048576,FirstBurstLength=262144,MaxOutstandingR2T=4"),
+    };
     static const uint32_t sizes[] = {4096, 8192, 65536, 69632, 262144, 266240, 1048576};
 
     (void)state;
@@ -64,8 +65,6 @@ static void run_mismatch(Session *session, Task *task, bool write, uint32_t bloc
     scsi_transfer(task, protocol_url->lun, write, LBA, blocks, block_size, false,
                   protocol_memory(session));
     task->buffer.len = expected;
-    task->read = expected && !write;
-    task->write = expected && write;
     assert_true(session_run(session, task, PATIENCE_MS));
 }
 

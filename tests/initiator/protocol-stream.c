@@ -215,7 +215,7 @@ typedef struct {
 } WrongData;
 
 /* Answers an R2T for 8 blocks wrongly. */
-static Outcome answer_wrongly(Session *session, Task *task, const WrongData *wrong)
+static Outcome answer_wrongly(Session *session, Task *task, const WrongData *wrong, int timeout_ms)
 {
     g_autoptr(Pdu) r2t = NULL;
     Pdu pdu;
@@ -235,7 +235,7 @@ static Outcome answer_wrongly(Session *session, Task *task, const WrongData *wro
     session->wire->ops->send(session->wire, &pdu);
     if (wrong->twice)
         session->wire->ops->send(session->wire, &pdu);
-    return protocol_outcome(session, task, SILENCE_MS);
+    return protocol_outcome(session, task, timeout_ms);
 }
 
 static void test_wrong_data_out(void **state)
@@ -264,7 +264,7 @@ static void test_wrong_data_out(void **state)
         session->manual_r2t = true;
         scsi_transfer(&task, protocol_url->lun, true, LBA, len / bs, bs, false,
                       protocol_memory(session));
-        outcome = answer_wrongly(session, &task, &wrongs[i]);
+        outcome = answer_wrongly(session, &task, &wrongs[i], SILENCE_MS);
         session_give_up(session, &task);
         protocol_drop(session);
         if (outcome == OUTCOME_GOOD)
@@ -288,8 +288,8 @@ static void test_repeated_data_out(void **state)
     session->manual_r2t = true;
     scsi_transfer(&task, protocol_url->lun, true, LBA, 4096 / bs, bs, false,
                   protocol_memory(session));
-    assert_int_equal(answer_wrongly(session, &task, &right), OUTCOME_GOOD);
-    assert_int_not_equal(answer_wrongly(session, &task, &twice), OUTCOME_NOTHING);
+    assert_int_equal(answer_wrongly(session, &task, &right, PATIENCE_MS), OUTCOME_GOOD);
+    assert_int_not_equal(answer_wrongly(session, &task, &twice, PATIENCE_MS), OUTCOME_NOTHING);
     session_give_up(session, &task);
     protocol_drop(session);
 }

@@ -21,6 +21,7 @@ void protocol_options(SessionOptions *options, const char *keys)
 
     session_options_init(options, protocol_url);
     options->wire.arena = PROTOCOL_ARENA;
+    options->wire.depth = PROTOCOL_DEPTH;
     options->quiet = lenient();
     if (keys)
         options->keys = text_keys_from_list(keys, &error);

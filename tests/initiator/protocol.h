@@ -20,6 +20,7 @@
 #define SILENCE_MS  300
 
 #define PROTOCOL_ARENA (33U << 20)
+#define PROTOCOL_DEPTH 512
 
 extern Url *protocol_url;
 

@@ -69,7 +69,9 @@ static TextKeys *make_offers(const SessionOptions *options)
     for (size_t i = 0; i < G_N_ELEMENTS(usual_offers); i++)
         if (options->target || fits_discovery(usual_offers[i][0]))
             text_keys_add(offers, usual_offers[i][0], usual_offers[i][1]);
-    options->url->ops->add_offers(&options->wire, offers);
+    /* RFC 7145 section 6.3: its keys are irrelevant in a discovery session, too. */
+    if (options->target)
+        options->url->ops->add_offers(&options->wire, offers);
     for (unsigned i = 0; options->keys && i < text_keys_count(options->keys); i++) {
         text_keys_pair(options->keys, i, &name, &value);
         /* "Key=" takes a usual offer out. */
@@ -140,6 +142,11 @@ static void lose_all(Session *session)
         finish_lost(task);
 }
 
+static bool is_idle(const Session *session)
+{
+    return !session->outstanding && !session->waiting.length && !session->draining.length;
+}
+
 void session_free(Session *session)
 {
     if (!session)
@@ -147,7 +154,7 @@ void session_free(Session *session)
     if (session->wire)
         session->wire->ops->close(session->wire);
     session->wire = NULL;
-    if (!session->error)
+    if (!session->error && !is_idle(session))
         session->error =
             g_error_new_literal(G_IO_ERROR, G_IO_ERROR_CLOSED, "the session was closed");
     lose_all(session);

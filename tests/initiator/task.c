@@ -12,6 +12,7 @@ static void send_data_out(Session *session, Task *task, uint32_t ttt, uint32_t o
 {
     uint32_t data_sn = 0;
 
+    task->sent += len;
     while (len) {
         uint32_t piece = MIN(len, session->send_limit);
         Pdu pdu = pdu_new(OP_DATA_OUT, piece == len ? PDU_FINAL : 0, task->itt);
@@ -29,7 +30,6 @@ static void send_data_out(Session *session, Task *task, uint32_t ttt, uint32_t o
         offset += piece;
         len -= piece;
     }
-    task->sent = offset;
 }
 
 void task_start(Session *session, Task *task)
@@ -53,6 +53,7 @@ void task_start(Session *session, Task *task)
     task->buffer.to_target = task->write;
     task->buffer.unsolicited = first;
     task->solicited = first;
+    task->sent = immediate;
     if (immediate) {
         pdu_set_data(&pdu, task->buffer.base, immediate);
         pdu.unsent = &task->unsent;
@@ -63,7 +64,6 @@ void task_start(Session *session, Task *task)
     session_send(session, &pdu);
     if (first > immediate)
         send_data_out(session, task, PDU_NO_TAG, immediate, first - immediate);
-    task->sent = first;
 }
 
 static void take_status(Session *session, Task *task, const Pdu *pdu, uint8_t flags)
@@ -118,7 +118,7 @@ static void check_data_in(Session *session, const Task *task, const Pdu *pdu)
         session_violation(session, pdu, "Target Transfer Tag or LUN without the A bit");
     if (get_be32(pdu->bhs + AT_DATA_SN) != task->data_sn)
         session_violation(session, pdu, "DataSN is not %u", task->data_sn);
-    if (offset != task->received)
+    if (session->params.value[KEY_PDU_IN_ORDER] && offset != task->received)
         session_violation(session, pdu, "Buffer Offset is not %u", task->received);
     if (task->in_burst + pdu->len > session->params.value[KEY_MAX_BURST])
         session_violation(session, pdu, "sequence longer than MaxBurstLength");
@@ -181,7 +181,7 @@ void task_r2t(Session *session, Task *task, const Pdu *pdu)
         session_violation(session, pdu, "R2T with the reserved tag");
     if (get_be32(pdu->bhs + AT_DATA_SN) != task->r2t_sn)
         session_violation(session, pdu, "R2TSN is not %u", task->r2t_sn);
-    if (offset != task->solicited)
+    if (session->params.value[KEY_SEQUENCE_IN_ORDER] && offset != task->solicited)
         session_violation(session, pdu, "R2T asks from %u, next is %u", offset, task->solicited);
     if (len == 0 || len > session->params.value[KEY_MAX_BURST])
         session_violation(session, pdu, "R2T length 0 or above MaxBurstLength");
@@ -190,7 +190,7 @@ void task_r2t(Session *session, Task *task, const Pdu *pdu)
         session_violation(session, pdu, "R2T beyond the expected %u bytes", task->buffer.len);
         return;
     }
-    task->solicited = offset + len;
+    task->solicited += len;
     check_open_r2ts(session, task, pdu);
     send_data_out(session, task, ttt, offset, len);
     g_queue_push_tail(&task->r2t_ends, GUINT_TO_POINTER(task->queued));

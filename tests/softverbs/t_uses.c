@@ -98,10 +98,13 @@ void t_listeners(void)
 int binder(uint16_t p)
 {
     struct rdma_event_channel *ch = rdma_create_event_channel();
+    struct rdma_cm_id *l = listen_any(ch, AF_INET, p);
+    int e = errno;
 
-    if (listen_any(ch, AF_INET, p))
-        return 1;
-    return errno == EADDRINUSE ? 0 : 2;
+    if (l)
+        CHECK(rdma_destroy_id(l) == 0);
+    rdma_destroy_event_channel(ch);
+    return l ? 1 : e == EADDRINUSE ? 0 : 2;
 }
 
 /* A port belongs to one process, until its listener goes. */

@@ -15,10 +15,18 @@
 #include "tests/unit/aio_fixture.h"
 
 typedef struct {
-    const char *engine;
+    const char *engine, *option; /* "key=value", or NULL */
     AioMode mode;
     Place place;
 } Case;
+
+static void set_option(AioParams *params, const Case *config)
+{
+    g_auto(GStrv) words = g_strsplit(config->option, "=", 2);
+    char *error = NULL;
+    assert_true(
+        aio_params_set(params, aio_engine_find(config->engine), words[0], words[1], &error));
+}
 
 static int setup(void **state)
 {
@@ -31,6 +39,8 @@ static int setup(void **state)
     rig->place = config->place;
     aio_params_init(&rig->params);
     rig->params.unsafe_buffered = true;
+    if (config->option)
+        set_option(&rig->params, config);
     const char *why = rig_open(rig);
     if (why) {
         print_message("%s, %s, %s: %s\n", config->engine,
@@ -170,12 +180,12 @@ static void mix_run(Rig *rig, unsigned grain, unsigned requests)
 
 static void test_mix_blocks(void **state)
 {
-    mix_run(rig_of(state), 4096, 2000);
+    mix_run(rig_of(state), 4096, 1000);
 }
 
 static void test_mix_sectors(void **state)
 {
-    mix_run(rig_of(state), 512, 1000);
+    mix_run(rig_of(state), 512, 600);
 }
 
 /* Offsets, lengths and memory at odd places: bounce buffers and read-modify-write throughout. */
@@ -184,7 +194,7 @@ static void test_mix_odd_bytes(void **state)
     Rig *rig = rig_of(state);
     AioCounters counters;
 
-    mix_run(rig, 33, 500);
+    mix_run(rig, 33, 400);
     char data[100] = "odd";
     assert_int_equal(rig_run(rig, AIO_WRITE, 0, data, 1, 100), 100);
     aio_ctx_counters(rig->ctx, &counters);
@@ -195,7 +205,7 @@ static void test_mix_delayed(void **state)
 {
     Rig *rig = rig_of(state);
     fault_delays(true);
-    mix_run(rig, 1024, 300);
+    mix_run(rig, 1024, 200);
 }
 
 /* ---- writers that share blocks ---- */
@@ -513,8 +523,18 @@ static const struct CMUnitTest suite[] = {
 };
 
 static const char *const engines[] = {"syslet", "libaio", "io_uring"};
+static const Case extras[] = {
+    {"syslet", "coalesce=off", AIO_BUFFERED, PLACE_DISK},
+    {"syslet", "inline=off", AIO_BUFFERED, PLACE_DISK},
+    {"syslet", "threads=1", AIO_DIRECT, PLACE_DISK},
+    {"io_uring", "sqpoll=on", AIO_BUFFERED, PLACE_DISK},
+    {"io_uring", "sqpoll=on", AIO_DIRECT, PLACE_DISK},
+    {"libaio", "threads=1", AIO_DIRECT, PLACE_DISK},
+};
 
-static Case cases[G_N_ELEMENTS(engines) * 2 * PLACES];
+#define MATRIX (G_N_ELEMENTS(engines) * 2 * PLACES)
+
+static Case cases[MATRIX + G_N_ELEMENTS(extras)];
 static struct CMUnitTest tests[G_N_ELEMENTS(cases) * G_N_ELEMENTS(suite)];
 
 static void combine(void)
@@ -522,14 +542,18 @@ static void combine(void)
     struct CMUnitTest *test = tests;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
-        cases[i] = (Case){engines[i / (2 * PLACES)], i / PLACES % 2 ? AIO_DIRECT : AIO_BUFFERED,
-                          (Place)(i % PLACES)};
+        Case *config = &cases[i];
+        if (i < MATRIX)
+            *config = (Case){engines[i / (2 * PLACES)], NULL,
+                             i / PLACES % 2 ? AIO_DIRECT : AIO_BUFFERED, (Place)(i % PLACES)};
+        else
+            *config = extras[i - MATRIX];
         for (unsigned j = 0; j < G_N_ELEMENTS(suite); j++, test++) {
             *test = suite[j];
-            test->name = g_strdup_printf("%s %s %s %s", suite[j].name, cases[i].engine,
-                                         cases[i].mode == AIO_DIRECT ? "direct" : "buffered",
-                                         place_names[cases[i].place]);
-            test->initial_state = &cases[i];
+            test->name = g_strdup_printf(
+                "%s %s %s %s %s", suite[j].name, config->engine, config->option ?: "",
+                config->mode == AIO_DIRECT ? "direct" : "buffered", place_names[config->place]);
+            test->initial_state = config;
         }
     }
 }

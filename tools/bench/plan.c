@@ -157,8 +157,7 @@ static const char description[] =
 Plan *plan_new(int *argc, char ***argv, GError **error)
 {
     g_autoptr(Plan) plan = g_new0(Plan, 1);
-    g_autofree char *engines = g_strdup("syslet,io_uring"), *modes = g_strdup("buffered");
-    g_autofree char *block = g_strdup("4K"), *create = NULL;
+    g_autofree char *engines = NULL, *modes = NULL, *block = NULL, *create = NULL;
     const GOptionEntry entries[] = {
         {"engines", 'e', 0, G_OPTION_ARG_STRING, &engines,
          "Engines to compare; the first is what ratios refer to (syslet,io_uring)", "LIST"},
@@ -187,7 +186,6 @@ Plan *plan_new(int *argc, char ***argv, GError **error)
     plan->depth = 32;
     plan->rounds = 5;
     plan->runtime = 2;
-    plan->rw_name = g_strdup("randread");
     plan->contenders = g_ptr_array_new_with_free_func(contender_free);
     g_option_context_set_summary(context, "Compares rtgt's I/O engines on a file or block device.");
     g_option_context_set_description(context, description);
@@ -199,9 +197,12 @@ Plan *plan_new(int *argc, char ***argv, GError **error)
         return NULL;
     }
     plan->path = g_strdup((*argv)[1]);
-    if (!parse_size(block, "--bs", &plan->block, error) ||
+    if (!plan->rw_name)
+        plan->rw_name = g_strdup("randread");
+    if (!parse_size(block ?: "4K", "--bs", &plan->block, error) ||
         (create && !parse_size(create, "--create", &plan->create, error)) ||
-        !plan_check(plan, error) || !plan_add_contenders(plan, engines, modes, error))
+        !plan_check(plan, error) ||
+        !plan_add_contenders(plan, engines ?: "syslet,io_uring", modes ?: "buffered", error))
         return NULL;
     return g_steal_pointer(&plan);
 }

@@ -104,6 +104,7 @@ static void read_env(void)
 static int make_dir(void)
 {
     const char *s = getenv("SOFTVERBS_DIR");
+    struct stat st;
 
     if (s && strlen(s) >= sizeof(g.dir)) {
         fprintf(stderr, "softverbs: SOFTVERBS_DIR is too long\n");
@@ -119,6 +120,11 @@ static int make_dir(void)
 
         fprintf(stderr, "softverbs: %s: %s\n", g.dir, strerror(e));
         return e;
+    }
+    /* the default name can be guessed by other users */
+    if (!(s && *s) && (lstat(g.dir, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())) {
+        fprintf(stderr, "softverbs: %s is not a directory of this user\n", g.dir);
+        return EPERM;
     }
     return 0;
 }

@@ -128,7 +128,8 @@ static void reset(struct sv_qp *qp)
 
     qp->phead = qp->ptail;
     qp->deadline = 0;
-    qp->sq_head = qp->sq_tail = 0;
+    qp->sq_head = 0;
+    qp->sq_tail = 0;
     qp->last_wqe = false;
     qp->recv_seen = 0;
     sh->dest_qpn = 0;

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One D-Bus object for each kind of thing the manager has; see data/org.rtgt.xml. */
+#pragma once
+
+#include "core/daemon/manager.h"
+
+#include <gio/gio.h>
+
+/* Paths; g_free(). */
+char *bus_target_path(const char *name);
+char *bus_lun_path(const char *target_name, unsigned number);
+char *bus_session_path(uint64_t id);
+
+/* New references; what they show must outlive them. */
+GDBusObjectSkeleton *bus_manager_object(Manager *manager);
+GDBusObjectSkeleton *bus_target_object(Manager *manager, Export *export);
+GDBusObjectSkeleton *bus_lun_object(ExportLun *lun);
+GDBusObjectSkeleton *bus_session_object(SessionRecord *record);
+
+/* An object with this one interface, whose reference it takes. */
+GDBusObjectSkeleton *bus_object(const char *path, void *interface);
+
+/* --- variants; all floating --- */
+typedef struct {
+    const char *name;
+    uint64_t value;
+} BusCounter;
+GVariant *bus_counters(const BusCounter *counters, size_t n);  /* a{sv} of t */
+GVariant *bus_strings(char *const *keys, char *const *values); /* a{ss} */
+char **bus_transport_names(const GPtrArray *transports);       /* g_strfreev() */

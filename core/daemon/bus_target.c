@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* org.rtgt.Target1: a configured target. */
+#include "core/daemon/bus_objects.h"
+#include "core/daemon/rtgt-dbus.h"
+
+typedef struct {
+    Manager *manager;
+    Export *export;
+} TargetView;
+
+static gboolean get_statistics(RtgtTarget1 *interface, GDBusMethodInvocation *invocation,
+                               TargetView *view)
+{
+    SessionSums sums;
+    manager_sum_sessions(view->manager, export_config(view->export)->name, &sums);
+    const BusCounter counters[] = {
+        {"Sessions", sums.sessions},
+        {"Commands", sums.commands},
+        {"ReadBytes", sums.read_bytes},
+        {"WriteBytes", sums.write_bytes},
+    };
+    rtgt_target1_complete_get_statistics(interface, invocation,
+                                         bus_counters(counters, G_N_ELEMENTS(counters)));
+    return TRUE;
+}
+
+static void free_view(void *view, GClosure *closure)
+{
+    (void)closure;
+    g_free(view);
+}
+
+GDBusObjectSkeleton *bus_target_object(Manager *manager, Export *export)
+{
+    const ConfigTarget *config = export_config(export);
+    g_autoptr(GPtrArray) transports = export_transports(export);
+    g_auto(GStrv) names = bus_transport_names(transports);
+    g_autofree char *path = bus_target_path(config->name);
+
+    RtgtTarget1 *interface = rtgt_target1_skeleton_new();
+    g_object_set(interface, "name", config->name, "transports", names, "allow", config->allow_text,
+                 "parameters", bus_strings(config->keys, config->values), NULL);
+    TargetView *view = g_new(TargetView, 1);
+    *view = (TargetView){manager, export};
+    g_signal_connect_data(interface, "handle-get-statistics", G_CALLBACK(get_statistics), view,
+                          free_view, 0);
+    return bus_object(path, interface);
+}

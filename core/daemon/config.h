@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The configuration: a keyfile, parsed and checked as a whole, constant from then on. */
+#pragma once
+
+#include "core/daemon/config_report.h"
+#include "core/daemon/transport.h"
+#include "core/mem/arena.h"
+#include "core/scsi/lun.h"
+
+#define CONFIG_LUN_MAX 16383 /* SAM-5 4.7.7.3, flat space addressing */
+
+/* A [NAME] group, NAME being a transport's; there is one for every transport, configured or not. */
+typedef struct {
+    const Transport *transport;
+    char **listen;      /* addresses; NULL-terminated */
+    bool listen_chosen; /* false: these are the transport's default */
+    char **keys, **values;
+} ConfigTransport;
+
+/* A [lun NAME/NUMBER] group. */
+typedef struct {
+    char *group;        /* as in the file */
+    LunSpec spec;       /* its strings belong to this object */
+    char **option_keys; /* engine-options as written; NULL-terminated, the values alongside */
+    char **option_values;
+} ConfigLun;
+
+/* A [target NAME] group. */
+typedef struct {
+    char *group; /* as in the file */
+    char *name;
+    GPtrArray *transports; /* const Transport *, in the file's order */
+    bool allow_all;
+    GArray *allow;         /* TransportAllow, its strings belong to this object */
+    char **allow_text;     /* as in the file; NULL-terminated */
+    char **keys, **values; /* of the transports; NULL-terminated */
+    GPtrArray *luns;       /* ConfigLun *, by number */
+} ConfigTarget;
+
+typedef struct {
+    char *path;        /* of the file; absolute where it came from config_load() */
+    unsigned io_loops; /* 0: auto */
+    unsigned poll_us;
+    bool poll_auto; /* poll_us is to be chosen */
+    char *bus;      /* system, session, none or a D-Bus address */
+    bool bus_chosen;
+    char *state_dir;
+    ArenaConfig arena;
+    size_t recv_memory;    /* bytes, resolved */
+    GPtrArray *transports; /* ConfigTransport *, in main()'s order */
+    GPtrArray *targets;    /* ConfigTarget *, in the file's order */
+    char **warnings;       /* whole lines for the log; NULL-terminated */
+} Config;
+
+/* Reads and checks; the error holds every complaint, one a line. Blocks; looks at the LUNs' files.
+ */
+Config *config_load(const char *path, const Transport *const *transports, GError **error);
+/* The same from memory; `name` stands for the file in complaints. */
+Config *config_parse(const char *name, const char *text, gsize len,
+                     const Transport *const *transports, GError **error);
+void config_free(Config *config); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
+
+const ConfigTransport *config_find_transport(const Config *config, const Transport *transport);
+
+/* The words of the file for values that are enumerations here; NULL-terminated. */
+extern const char *const config_hugepages[]; /* by ArenaHuge */
+extern const char *const config_modes[];     /* by AioMode */
+extern const char *const config_thin[];      /* by LunThin */

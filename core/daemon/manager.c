@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Builds in the order that manager.h tells and takes down in the reverse order. */
+#include "core/daemon/manager.h"
+
+#include "core/base/loop.h"
+#include "core/mem/receive.h"
+#include "core/mem/segment.h"
+
+#define AUTO_LOOPS_MAX 8
+#define AUTO_POLL_CPUS 4 /* with fewer, polling takes the CPU from whom it waits for */
+#define AUTO_POLL_US   10
+
+#define ADMITTED_PERCENT 85 /* of the arena, for commands and receive buffers; see core/mem */
+
+/* One transport that was started; the host must not move. */
+typedef struct {
+    const Transport *transport;
+    TransportHost host;
+} Running;
+
+struct Manager {
+    const Config *config;
+    unsigned n_loops, poll_us;
+    Loop *main;
+    Loop **loops; /* n_loops, as far as they were made */
+    Arena *arena;
+    Memory *memory;
+    ReceiveBudget *receive;
+    TransportHost host;    /* what all transports have in common */
+    GPtrArray *running;    /* Running * */
+    GPtrArray *transports; /* the same, const Transport * */
+    GPtrArray *exports;    /* Export * */
+    GPtrArray *portals;    /* Portal * */
+    GPtrArray *sessions;   /* SessionRecord * */
+    const ManagerWatch *watch;
+    void *watch_arg;
+    unsigned closing; /* exports that are */
+};
+
+/* --- sessions ----------------------------------------------------------------------------------*/
+
+static void session_added(void *arg, SessionRecord *record)
+{
+    Manager *manager = arg;
+    g_ptr_array_add(manager->sessions, record);
+    g_info("session %" G_GUINT64_FORMAT ": %s from %s logged in to %s over %s", record->id,
+           record->initiator, record->peer_address, record->target ? record->target : "discovery",
+           record->transport);
+    if (manager->watch)
+        manager->watch->session_added(manager->watch_arg, record);
+}
+
+static void session_removed(void *arg, SessionRecord *record)
+{
+    Manager *manager = arg;
+    g_ptr_array_remove(manager->sessions, record);
+    g_info("session %" G_GUINT64_FORMAT ": %s from %s ended", record->id, record->initiator,
+           record->peer_address);
+    if (manager->watch)
+        manager->watch->session_removed(manager->watch_arg, record);
+}
+
+void manager_watch(Manager *manager, const ManagerWatch *watch, void *arg)
+{
+    manager->watch = watch;
+    manager->watch_arg = arg;
+}
+
+/* --- loops and memory --------------------------------------------------------------------------*/
+
+static void choose_loops(Manager *manager)
+{
+    const Config *config = manager->config;
+    unsigned cpus = g_get_num_processors();
+    manager->n_loops = config->io_loops ? config->io_loops : MIN(cpus, AUTO_LOOPS_MAX);
+    manager->poll_us = !config->poll_auto       ? config->poll_us
+                       : cpus >= AUTO_POLL_CPUS ? AUTO_POLL_US
+                                                : 0;
+}
+
+static void make_loops(Manager *manager)
+{
+    LoopConfig main = {.poll_us = 0}, io = {.poll_us = manager->poll_us};
+    manager->main = loop_new_main(&main);
+    manager->loops = g_new0(Loop *, manager->n_loops);
+    for (unsigned i = 0; i < manager->n_loops; i++)
+        manager->loops[i] = loop_new(i + 1, &io);
+}
+
+static void grow_arena(void *arg)
+{
+    Manager *manager = arg;
+    g_autoptr(GError) error = NULL;
+    if (!manager->arena)
+        return;
+    if (arena_grow(manager->arena, &error))
+        memory_retry(manager->memory);
+    else
+        g_warning("memory: %s; commands wait for what there is", error->message);
+}
+
+static void arena_wants_to_grow(void *arg)
+{
+    Manager *manager = arg;
+    loop_call(manager->main, grow_arena, manager);
+}
+
+static bool make_memory(Manager *manager, GError **error)
+{
+    const Config *config = manager->config;
+    manager->arena = arena_new(&config->arena, arena_wants_to_grow, manager, error);
+    if (!manager->arena) {
+        g_prefix_error(error, "[memory]: ");
+        return false;
+    }
+    ArenaStats stats;
+    arena_get_stats(manager->arena, &stats);
+    size_t admitted = stats.limit / 100 * ADMITTED_PERCENT - config->recv_memory;
+    manager->memory = memory_new(manager->arena, admitted, manager->loops, manager->n_loops);
+    manager->receive = receive_budget_new(manager->arena, config->recv_memory);
+    return true;
+}
+
+/* --- targets -----------------------------------------------------------------------------------*/
+
+static bool make_exports(Manager *manager, GError **error)
+{
+    const GPtrArray *targets = manager->config->targets;
+    for (guint i = 0; i < targets->len; i++) {
+        Export *export = export_new(targets->pdata[i], &manager->host);
+        g_ptr_array_add(manager->exports, export);
+        if (!export_open_luns(export, error))
+            return false;
+    }
+    if (targets->len == 0)
+        g_warning("%s: there is no [target]: nothing to log in to", manager->config->path);
+    return true;
+}
+
+/* --- transports --------------------------------------------------------------------------------*/
+
+static bool is_used(const Manager *manager, const Transport *transport)
+{
+    const GPtrArray *targets = manager->config->targets;
+    for (guint i = 0; i < targets->len; i++)
+        if (g_ptr_array_find(((ConfigTarget *)targets->pdata[i])->transports, transport, NULL))
+            return true;
+    return false;
+}
+
+static void start_transport(Manager *manager, const ConfigTransport *config)
+{
+    g_autoptr(GError) error = NULL;
+    Running *running = g_new(Running, 1);
+    *running = (Running){.transport = config->transport, .host = manager->host};
+    running->host.keys = (const char *const *)config->keys;
+    running->host.values = (const char *const *)config->values;
+    running->host.n_keys = g_strv_length(config->keys);
+    if (config->transport->start(&running->host, &error)) {
+        g_ptr_array_add(manager->running, running);
+        g_ptr_array_add(manager->transports, (void *)config->transport);
+        return;
+    }
+    g_warning("transport %s is left out: %s", config->transport->name, error->message);
+    g_free(running);
+}
+
+static bool attach_export(Manager *manager, Export *export, GError **error)
+{
+    const ConfigTarget *config = export_config(export);
+    unsigned attached = 0;
+    for (guint i = 0; i < config->transports->len; i++) {
+        const Transport *transport = config->transports->pdata[i];
+        if (!g_ptr_array_find(manager->transports, transport, NULL))
+            continue;
+        if (!export_attach(export, transport, error))
+            return false;
+        attached++;
+    }
+    if (attached)
+        return true;
+    g_set_error(error, MANAGER_ERROR, MANAGER_ERROR_FAILED,
+                "target %s: none of its transports works on this machine, see above", config->name);
+    return false;
+}
+
+static bool make_transports(Manager *manager, GError **error)
+{
+    const GPtrArray *transports = manager->config->transports;
+    for (guint i = 0; i < transports->len; i++) {
+        const ConfigTransport *config = transports->pdata[i];
+        if (is_used(manager, config->transport))
+            start_transport(manager, config);
+    }
+    for (guint i = 0; i < manager->exports->len; i++)
+        if (!attach_export(manager, manager->exports->pdata[i], error))
+            return false;
+    return true;
+}
+
+/* --- portals -----------------------------------------------------------------------------------*/
+
+static bool open_portal(Manager *manager, const Transport *transport, const char *address,
+                        GError **error)
+{
+    TransportListener *listener = transport->listen(address, error);
+    if (!listener)
+        return false;
+    Portal *portal = g_new(Portal, 1);
+    *portal = (Portal){transport, g_strdup(address), listener};
+    g_ptr_array_add(manager->portals, portal);
+    g_message("listening on %s for %s", address, transport->name);
+    return true;
+}
+
+/* An address that somebody chose must work; of the default ones (IPv4 and IPv6) one suffices. */
+static bool open_portals(Manager *manager, const ConfigTransport *config, GError **error)
+{
+    guint before = manager->portals->len;
+    for (char **address = config->listen; *address; address++) {
+        g_autoptr(GError) failure = NULL;
+        if (open_portal(manager, config->transport, *address, &failure))
+            continue;
+        bool last = !address[1] && manager->portals->len == before;
+        if (config->listen_chosen || last) {
+            g_propagate_prefixed_error(error, g_steal_pointer(&failure),
+                                       "[%s] listen: ", config->transport->name);
+            return false;
+        }
+        g_message("not listening: %s", failure->message);
+    }
+    return true;
+}
+
+bool manager_listen(Manager *manager, GError **error)
+{
+    for (guint i = 0; i < manager->transports->len; i++) {
+        const Transport *transport = manager->transports->pdata[i];
+        if (!open_portals(manager, config_find_transport(manager->config, transport), error))
+            return false;
+    }
+    return true;
+}
+
+static void free_portal(void *arg)
+{
+    Portal *portal = arg;
+    portal->transport->unlisten(portal->listener);
+    g_free(portal->address);
+    g_free(portal);
+}
+
+/* --- the whole ---------------------------------------------------------------------------------*/
+
+Manager *manager_new(const Config *config, GError **error)
+{
+    Manager *manager = g_new0(Manager, 1);
+    manager->config = config;
+    manager->running = g_ptr_array_new_with_free_func(g_free);
+    manager->transports = g_ptr_array_new();
+    manager->exports = g_ptr_array_new();
+    manager->portals = g_ptr_array_new_with_free_func(free_portal);
+    manager->sessions = g_ptr_array_new();
+    choose_loops(manager);
+    make_loops(manager);
+    if (make_memory(manager, error)) {
+        manager->host = (TransportHost){.main = manager->main,
+                                        .io_loops = manager->loops,
+                                        .n_io_loops = manager->n_loops,
+                                        .memory = manager->memory,
+                                        .receive = manager->receive,
+                                        .session_added = session_added,
+                                        .session_removed = session_removed,
+                                        .arg = manager};
+        if (make_exports(manager, error) && make_transports(manager, error))
+            return manager;
+    }
+    manager_free(manager, UINT_MAX); /* nobody has logged in: nothing can hang */
+    return NULL;
+}
+
+static void export_closed(void *arg)
+{
+    Manager *manager = arg;
+    manager->closing--;
+}
+
+static gboolean time_is_up(void *arg)
+{
+    *(bool *)arg = true;
+    return G_SOURCE_REMOVE;
+}
+
+static bool close_exports(Manager *manager, unsigned timeout_ms)
+{
+    bool late = false;
+    GSource *timer = loop_timer_start(manager->main, timeout_ms, time_is_up, &late);
+    manager->closing = manager->exports->len;
+    for (guint i = 0; i < manager->exports->len; i++)
+        export_close(manager->exports->pdata[i], export_closed, manager);
+    while (manager->closing > 0 && !late)
+        g_main_context_iteration(loop_context(manager->main), TRUE);
+    loop_timer_stop(&timer);
+    return manager->closing == 0;
+}
+
+static void stop_transports(Manager *manager)
+{
+    for (guint i = 0; i < manager->running->len; i++)
+        ((Running *)manager->running->pdata[i])->transport->stop();
+    g_ptr_array_unref(manager->running);
+    g_ptr_array_unref(manager->transports);
+}
+
+static void free_memory(Manager *manager)
+{
+    receive_budget_free(manager->receive);
+    memory_free(manager->memory);
+    for (unsigned i = 0; i < manager->n_loops; i++)
+        loop_free(manager->loops[i]);
+    arena_free(g_steal_pointer(&manager->arena));
+    loop_free(manager->main);
+    g_free(manager->loops);
+}
+
+bool manager_free(Manager *manager, unsigned timeout_ms)
+{
+    if (!manager)
+        return true;
+    g_clear_pointer(&manager->portals, g_ptr_array_unref);
+    if (!close_exports(manager, timeout_ms)) {
+        g_warning("%u targets do not end within %u ms; %u sessions are left", manager->closing,
+                  timeout_ms, manager->sessions->len);
+        return false;
+    }
+    g_ptr_array_unref(manager->exports);
+    stop_transports(manager);
+    free_memory(manager);
+    g_ptr_array_unref(manager->sessions);
+    g_free(manager);
+    return true;
+}
+
+/* --- what others ask ---------------------------------------------------------------------------*/
+
+const Config *manager_config(const Manager *manager)
+{
+    return manager->config;
+}
+
+GPtrArray *manager_exports(Manager *manager)
+{
+    return manager->exports;
+}
+
+GPtrArray *manager_sessions(Manager *manager)
+{
+    return manager->sessions;
+}
+
+GPtrArray *manager_portals(Manager *manager)
+{
+    return manager->portals;
+}
+
+GPtrArray *manager_transports(Manager *manager)
+{
+    return manager->transports;
+}
+
+unsigned manager_io_loops(const Manager *manager)
+{
+    return manager->n_loops;
+}
+
+unsigned manager_poll_us(const Manager *manager)
+{
+    return manager->poll_us;
+}
+
+static void add_loops(const Manager *manager, LoopCounters *sum)
+{
+    for (unsigned i = 0; i < manager->n_loops; i++) {
+        LoopCounters counters;
+        loop_get_counters(manager->loops[i], &counters);
+        sum->turns += counters.turns;
+        sum->rounds += counters.rounds;
+        sum->empty_polls += counters.empty_polls;
+        sum->sleeps += counters.sleeps;
+        sum->completions += counters.completions;
+    }
+}
+
+void manager_sum_sessions(const Manager *manager, const char *target, SessionSums *out)
+{
+    *out = (SessionSums){0};
+    for (guint i = 0; i < manager->sessions->len; i++) {
+        const SessionRecord *record = manager->sessions->pdata[i];
+        if (target && g_strcmp0(record->target, target) != 0)
+            continue;
+        out->sessions++;
+        out->commands += __atomic_load_n(&record->commands, __ATOMIC_RELAXED);
+        out->read_bytes += __atomic_load_n(&record->read_bytes, __ATOMIC_RELAXED);
+        out->write_bytes += __atomic_load_n(&record->write_bytes, __ATOMIC_RELAXED);
+    }
+}
+
+void manager_get_stats(Manager *manager, ManagerStats *out)
+{
+    *out = (ManagerStats){0};
+    arena_get_stats(manager->arena, &out->arena);
+    memory_get_stats(manager->memory, &out->memory);
+    add_loops(manager, &out->loops);
+    manager_sum_sessions(manager, NULL, &out->sessions);
+}

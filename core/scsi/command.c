@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rows of the command table, and what can be said of a CDB by its row alone. */
+#include "core/scsi/command.h"
+
+#include "core/base/bytes.h"
+#include "core/scsi/capacity.h"
+#include "core/scsi/control.h"
+#include "core/scsi/disk.h"
+#include "core/scsi/inquiry.h"
+#include "core/scsi/lun_impl.h"
+#include "core/scsi/mode.h"
+#include "core/scsi/provisioning.h"
+#include "core/scsi/report_luns.h"
+#include "core/scsi/report_opcodes.h"
+#include "core/scsi/verify.h"
+
+#include <glib.h>
+
+/* clang-format off */
+#define FF2 0xff, 0xff
+#define FF4 FF2, FF2
+#define FF8 FF4, FF4
+/* Byte 1, then LBA and length where READ and WRITE have them; the group number means nothing here but
+ * is allowed, control is 0. */
+#define RANGE_6            {0, 0x1f, FF2, 0xff, 0}
+#define RANGE_10(byte1)    {0, byte1, FF4, 0x1f, FF2, 0}
+#define RANGE_12(byte1)    {0, byte1, FF4, FF4, 0x1f, 0}
+#define RANGE_16(byte1)    {0, byte1, FF8, FF4, 0x1f, 0}
+
+enum {
+    DPO = 0x10, FUA = 0x08, BYTCHK = 0x06, IMMED = 0x02, SYNC_NV = 0x04, UNMAP = 0x08, NDOB = 0x01,
+    ANYWHERE = COMMAND_ANY_LUN | COMMAND_PASSES_ATTENTION,
+    W = COMMAND_WRITES,
+};
+
+const Command commands[] = {
+    {0x00, false, 0, 6, 0, COMMAND_OTHER, "TEST UNIT READY",
+     {0}, test_unit_ready_run},
+    {0x03, false, 0, 6, ANYWHERE, COMMAND_OTHER, "REQUEST SENSE",
+     {0, 0x01, 0, 0, 0xff, 0}, request_sense_run},
+    {0x08, false, 0, 6, 0, COMMAND_READ, "READ (6)",
+     RANGE_6, disk_read},
+    {0x0a, false, 0, 6, W, COMMAND_WRITE, "WRITE (6)",
+     RANGE_6, disk_write},
+    {0x12, false, 0, 6, ANYWHERE, COMMAND_OTHER, "INQUIRY",
+     {0, 0x01, 0xff, FF2, 0}, inquiry_run},
+    {0x15, false, 0, 6, 0, COMMAND_OTHER, "MODE SELECT (6)",
+     {0, 0x11, 0, 0, 0xff, 0}, mode_select_6_run},
+    {0x1a, false, 0, 6, 0, COMMAND_OTHER, "MODE SENSE (6)",
+     {0, 0x08, 0xff, 0xff, 0xff, 0}, mode_sense_6_run},
+    {0x1b, false, 0, 6, 0, COMMAND_OTHER, "START STOP UNIT",
+     {0, 0x01, 0, 0, 0xf7, 0}, start_stop_unit_run},
+    {0x1e, false, 0, 6, 0, COMMAND_OTHER, "PREVENT ALLOW MEDIUM REMOVAL",
+     {0, 0, 0, 0, 0x03, 0}, prevent_allow_run},
+    {0x25, false, 0, 10, 0, COMMAND_OTHER, "READ CAPACITY (10)",
+     {0, 0, FF4, 0, 0, 0x01, 0}, read_capacity_10_run},
+    {0x28, false, 0, 10, 0, COMMAND_READ, "READ (10)",
+     RANGE_10(DPO | FUA), disk_read},
+    {0x2a, false, 0, 10, W, COMMAND_WRITE, "WRITE (10)",
+     RANGE_10(DPO | FUA), disk_write},
+    {0x2e, false, 0, 10, W, COMMAND_WRITE, "WRITE AND VERIFY (10)",
+     RANGE_10(DPO | BYTCHK), write_and_verify_run},
+    {0x2f, false, 0, 10, 0, COMMAND_OTHER, "VERIFY (10)",
+     RANGE_10(DPO | BYTCHK), verify_run},
+    {0x34, false, 0, 10, 0, COMMAND_OTHER, "PRE-FETCH (10)",
+     RANGE_10(IMMED), pre_fetch_run},
+    {0x35, false, 0, 10, 0, COMMAND_FLUSH, "SYNCHRONIZE CACHE (10)",
+     RANGE_10(SYNC_NV | IMMED), synchronize_cache_run},
+    {0x41, false, 0, 10, W, COMMAND_WRITE, "WRITE SAME (10)",
+     RANGE_10(UNMAP), write_same_10_run},
+    {0x42, false, 0, 10, W | COMMAND_NEEDS_THIN, COMMAND_UNMAP, "UNMAP",
+     {0, 0, 0, 0, 0, 0, 0, FF2, 0}, unmap_run},
+    {0x55, false, 0, 10, 0, COMMAND_OTHER, "MODE SELECT (10)",
+     {0, 0x11, 0, 0, 0, 0, 0, FF2, 0}, mode_select_10_run},
+    {0x5a, false, 0, 10, 0, COMMAND_OTHER, "MODE SENSE (10)",
+     {0, 0x18, 0xff, 0xff, 0, 0, 0, FF2, 0}, mode_sense_10_run},
+    {0x88, false, 0, 16, 0, COMMAND_READ, "READ (16)",
+     RANGE_16(DPO | FUA), disk_read},
+    {0x8a, false, 0, 16, W, COMMAND_WRITE, "WRITE (16)",
+     RANGE_16(DPO | FUA), disk_write},
+    {0x8e, false, 0, 16, W, COMMAND_WRITE, "WRITE AND VERIFY (16)",
+     RANGE_16(DPO | BYTCHK), write_and_verify_run},
+    {0x8f, false, 0, 16, 0, COMMAND_OTHER, "VERIFY (16)",
+     RANGE_16(DPO | BYTCHK), verify_run},
+    {0x90, false, 0, 16, 0, COMMAND_OTHER, "PRE-FETCH (16)",
+     RANGE_16(IMMED), pre_fetch_run},
+    {0x91, false, 0, 16, 0, COMMAND_FLUSH, "SYNCHRONIZE CACHE (16)",
+     RANGE_16(SYNC_NV | IMMED), synchronize_cache_run},
+    {0x93, false, 0, 16, W, COMMAND_WRITE, "WRITE SAME (16)",
+     RANGE_16(UNMAP | NDOB), write_same_16_run},
+    {0x9e, true, 0x10, 16, 0, COMMAND_OTHER, "READ CAPACITY (16)",
+     {0, 0, FF8, FF4, 0x01, 0}, read_capacity_16_run},
+    {0xa0, false, 0, 12, ANYWHERE, COMMAND_OTHER, "REPORT LUNS",
+     {0, 0, 0xff, 0, 0, 0, FF4, 0, 0}, report_luns_run},
+    {0xa3, true, 0x0c, 12, 0, COMMAND_OTHER, "REPORT SUPPORTED OPERATION CODES",
+     {0, 0, 0x87, 0xff, FF2, FF4, 0, 0}, report_opcodes_run},
+    {0xa3, true, 0x0d, 12, 0, COMMAND_OTHER, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
+     {0, 0, 0x80, 0, 0, 0, FF4, 0, 0}, report_tmfs_run},
+    {0xa8, false, 0, 12, 0, COMMAND_READ, "READ (12)",
+     RANGE_12(DPO | FUA), disk_read},
+    {0xaa, false, 0, 12, W, COMMAND_WRITE, "WRITE (12)",
+     RANGE_12(DPO | FUA), disk_write},
+    {0xae, false, 0, 12, W, COMMAND_WRITE, "WRITE AND VERIFY (12)",
+     RANGE_12(DPO | BYTCHK), write_and_verify_run},
+    {0xaf, false, 0, 12, 0, COMMAND_OTHER, "VERIFY (12)",
+     RANGE_12(DPO | BYTCHK), verify_run},
+};
+/* clang-format on */
+const unsigned commands_count = G_N_ELEMENTS(commands);
+
+static uint8_t first_row[256]; /* of an opcode, plus 1; 0: none */
+
+__attribute__((constructor)) static void index_commands(void)
+{
+    for (unsigned i = commands_count; i-- > 0;)
+        first_row[commands[i].opcode] = (uint8_t)(i + 1);
+}
+
+const Command *command_find(const uint8_t *cdb)
+{
+    unsigned row = first_row[cdb[0]];
+    if (row == 0)
+        return NULL;
+    const Command *command = &commands[row - 1], *end = commands + commands_count;
+    if (!command->has_action)
+        return command;
+    for (; command < end && command->opcode == cdb[0]; command++)
+        if (command->action == (cdb[1] & 0x1f))
+            return command;
+    return NULL;
+}
+
+int command_check_cdb(const Command *command, const uint8_t *cdb, unsigned cdb_len)
+{
+    if (cdb_len < command->cdb_len)
+        return (int)cdb_len * 8 + 7;
+    for (unsigned i = 1; i < command->cdb_len; i++) {
+        uint8_t allowed = command->usage[i] | (i == 1 && command->has_action ? 0x1f : 0);
+        uint8_t bad = cdb[i] & (uint8_t)~allowed;
+        if (G_UNLIKELY(bad))
+            return (int)i * 8 + 31 - __builtin_clz(bad);
+    }
+    return -1;
+}
+
+bool command_offered(const Command *command, const Lun *lun)
+{
+    return !(command->flags & COMMAND_NEEDS_THIN) || lun->thin;
+}
+
+uint64_t cdb_lba(const uint8_t *cdb)
+{
+    switch (cdb[0] >> 5) {
+    case 0:
+        return get_be24(cdb + 1) & 0x1fffff;
+    case 4:
+        return get_be64(cdb + 2);
+    default:
+        return get_be32(cdb + 2);
+    }
+}
+
+uint32_t cdb_blocks(const uint8_t *cdb)
+{
+    switch (cdb[0] >> 5) {
+    case 0:
+        return cdb[4];
+    case 4:
+        return get_be32(cdb + 10);
+    case 5:
+        return get_be32(cdb + 6);
+    default:
+        return get_be16(cdb + 7);
+    }
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The table of commands: one row per operation code, or per service action where the operation
+ * code has them. REPORT SUPPORTED OPERATION CODES is generated from it. */
+#pragma once
+
+#include "core/scsi/task.h"
+
+typedef struct Lun Lun; /* lun.h */
+
+#define COMMAND_CDB_MAX 16
+
+enum {
+    COMMAND_WRITES = 1u << 0,           /* may change the medium */
+    COMMAND_ANY_LUN = 1u << 1,          /* answered where there is no logical unit, too */
+    COMMAND_PASSES_ATTENTION = 1u << 2, /* unit attentions are not reported in its place */
+    COMMAND_NEEDS_THIN = 1u << 3,       /* not there on fully provisioned LUNs */
+};
+
+/* What it counts as in the statistics. */
+typedef enum {
+    COMMAND_OTHER,
+    COMMAND_READ,
+    COMMAND_WRITE,
+    COMMAND_FLUSH,
+    COMMAND_UNMAP,
+} CommandKind;
+
+struct Command {
+    uint8_t opcode;
+    bool has_action; /* service action, in byte 1 bits 4..0 */
+    uint8_t action;
+    uint8_t cdb_len;
+    uint8_t flags;
+    CommandKind kind;
+    const char *name;
+    /* CDB usage data (SPC-4 6.35.3): a bit that is clear must be clear in the CDB. Bytes 0 and the
+     * service action are filled in by REPORT SUPPORTED OPERATION CODES. */
+    uint8_t usage[COMMAND_CDB_MAX];
+    /* Called with the CDB checked against `usage`, on a running task. */
+    void (*run)(Task *task);
+};
+
+extern const Command commands[]; /* by opcode, then service action */
+extern const unsigned commands_count;
+
+/* The row for a CDB, whose operation code and service action are looked at; NULL: not supported. */
+const Command *command_find(const uint8_t *cdb);
+/* Where the CDB has a bit that it must not have: byte * 8 + bit; or is too short; -1: nowhere. */
+int command_check_cdb(const Command *command, const uint8_t *cdb, unsigned cdb_len);
+/* True where the LUN has the command. */
+bool command_offered(const Command *command, const Lun *lun);
+
+/* LBA and length, which CDBs of READ / WRITE form have in the same places (SBC-3 5.8 ff.). */
+uint64_t cdb_lba(const uint8_t *cdb);
+uint32_t cdb_blocks(const uint8_t *cdb); /* as it stands: READ (6)'s 0 is 0 */

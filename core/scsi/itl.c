@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Task sets: who may start, and who must wait. */
+#include "core/scsi/itl.h"
+
+#include "core/scsi/lun_impl.h"
+#include "core/scsi/task_impl.h"
+
+Itl *itl_new(Nexus *nexus, LunShard *shard)
+{
+    Lun *lun = shard->lun;
+    Itl *itl = g_new0(Itl, 1);
+    itl->nexus = nexus;
+    itl->shard = shard;
+    itl->lun_link.data = itl->shard_link.data = itl->nexus_link.data = itl;
+    g_queue_push_tail_link(&shard->itls, &itl->shard_link);
+    g_mutex_lock(&lun->lock);
+    unit_attentions_add(&itl->attentions, SENSE_POWER_ON_RESET);
+    g_queue_push_tail_link(&lun->itls, &itl->lun_link);
+    g_mutex_unlock(&lun->lock);
+    return itl;
+}
+
+void itl_free(Itl *itl)
+{
+    Lun *lun = itl->shard->lun;
+    g_assert(g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked));
+    g_queue_unlink(&itl->shard->itls, &itl->shard_link);
+    g_mutex_lock(&lun->lock);
+    g_queue_unlink(&lun->itls, &itl->lun_link);
+    g_mutex_unlock(&lun->lock);
+    g_free(itl);
+}
+
+static bool is_barrier(const Task *task)
+{
+    return task->attribute == TASK_ORDERED || task->attribute == TASK_HEAD_OF_QUEUE;
+}
+
+static bool may_start(const Itl *itl, const Task *task)
+{
+    return task->attribute == TASK_ORDERED ? itl->running == 0 : itl->barriers == 0;
+}
+
+static void start(Itl *itl, Task *task)
+{
+    itl->running++;
+    itl->barriers += is_barrier(task);
+    g_queue_push_tail_link(&itl->tasks, &task->link);
+    task_start(task);
+}
+
+void itl_admit(Itl *itl, Task *task)
+{
+    if (task->attribute == TASK_HEAD_OF_QUEUE ||
+        (g_queue_is_empty(&itl->blocked) && may_start(itl, task))) {
+        start(itl, task);
+        return;
+    }
+    task->state = TASK_BLOCKED;
+    g_queue_push_tail_link(&itl->blocked, &task->link);
+}
+
+void itl_leave(Itl *itl, Task *task)
+{
+    itl->running--;
+    itl->barriers -= is_barrier(task);
+    if (itl->starting) /* below this in the stack: that loop goes on */
+        return;
+    itl->starting = true;
+    for (Task *first; (first = g_queue_peek_head(&itl->blocked)) && may_start(itl, first);) {
+        g_queue_unlink(&itl->blocked, &first->link);
+        start(itl, first);
+    }
+    itl->starting = false;
+}
+
+SenseCode itl_take_attention(Itl *itl)
+{
+    if (!unit_attentions_pending(&itl->attentions))
+        return SENSE_NO_SENSE;
+    g_mutex_lock(&itl->shard->lun->lock);
+    SenseCode code = unit_attentions_take(&itl->attentions);
+    g_mutex_unlock(&itl->shard->lun->lock);
+    return code;
+}
+
+void itl_add_attention(Itl *itl, SenseCode code)
+{
+    g_mutex_lock(&itl->shard->lun->lock);
+    unit_attentions_add(&itl->attentions, code);
+    g_mutex_unlock(&itl->shard->lun->lock);
+}
+
+void itl_drop_attention(Itl *itl, SenseCode code)
+{
+    if (!unit_attentions_pending(&itl->attentions))
+        return;
+    g_mutex_lock(&itl->shard->lun->lock);
+    unit_attentions_drop(&itl->attentions, code);
+    g_mutex_unlock(&itl->shard->lun->lock);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Making, naming and closing logical units. */
+#include "core/scsi/lun.h"
+
+#include "core/scsi/itl.h"
+#include "core/scsi/lun_impl.h"
+#include "core/scsi/on_loops.h"
+
+#include <string.h>
+
+/* Serial and NAA must be the same after a restart, over every transport and for every engine, so
+ * they derive from nothing but the names. */
+static uint64_t identity(const LunSpec *spec)
+{
+    g_autofree char *name = g_strdup_printf("%s/%u", spec->target_name, spec->number);
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_checksum_update(sum, (const guchar *)name, -1);
+    uint8_t digest[32];
+    gsize len = sizeof digest;
+    g_checksum_get_digest(sum, digest, &len);
+    uint64_t id = 0;
+    for (int i = 0; i < 8; i++)
+        id = id << 8 | digest[i];
+    return id;
+}
+
+static void name_lun(Lun *lun, const LunSpec *spec)
+{
+    uint64_t id = identity(spec);
+    lun->serial =
+        spec->serial ? g_strdup(spec->serial) : g_strdup_printf("%016" G_GINT64_MODIFIER "x", id);
+    lun->spec.serial = lun->serial;
+    if (!lun->spec.naa) /* NAA 3h: locally assigned (SPC-4 7.8.6.6.4) */
+        lun->spec.naa = UINT64_C(3) << 60 | id >> 4;
+}
+
+static bool open_store(Lun *lun, GError **error)
+{
+    const LunSpec *spec = &lun->spec;
+    const AioFileSpec file = {.path = spec->path,
+                              .mode = spec->mode,
+                              .read_only = spec->read_only,
+                              .create = spec->create,
+                              .size = spec->size};
+    g_autofree char *why = NULL;
+    int res = aio_file_open(&file, &lun->file, &why);
+    if (res < 0) {
+        g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(-res), "LUN %s/%u: path: %s",
+                    spec->target_name, spec->number, why);
+        return false;
+    }
+    const char *refusal = NULL;
+    if (spec->engine->accepts(lun->file, &spec->params, &refusal) < 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "LUN %s/%u: engine=%s: %s",
+                    spec->target_name, spec->number, spec->engine->name, refusal);
+        return false;
+    }
+    return true;
+}
+
+static bool measure(Lun *lun, GError **error)
+{
+    const LunSpec *spec = &lun->spec;
+    uint64_t size = aio_file_size(lun->file);
+    lun->block_shift = (unsigned)__builtin_ctz(spec->block_size);
+    lun->blocks = size >> lun->block_shift;
+    lun->spec.size = lun->blocks << lun->block_shift;
+    if (lun->blocks == 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "LUN %s/%u: %s: smaller than one block of %u bytes", spec->target_name,
+                    spec->number, spec->path ? "path" : "size", spec->block_size);
+        return false;
+    }
+    bool can = aio_file_can_discard(lun->file);
+    if (spec->thin == LUN_THIN_ON && !can) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "LUN %s/%u: thin=on: this store cannot deallocate", spec->target_name,
+                    spec->number);
+        return false;
+    }
+    lun->thin = can && spec->thin != LUN_THIN_OFF;
+    lun->unmap_reads_zeros = lun->thin && aio_file_discard_zeroes(lun->file);
+    lun->discard_granularity = aio_file_discard_granularity(lun->file);
+    return true;
+}
+
+typedef struct {
+    Lun *lun;
+    GMutex lock;
+    GError *error; /* the first; lock */
+} MakeShards;
+
+static void make_shard(Loop *loop, void *arg)
+{
+    MakeShards *make = arg;
+    Lun *lun = make->lun;
+    GError *error = NULL;
+    Engine *engine =
+        engine_get(loop, memory_arena(lun->memory), lun->spec.engine, &lun->spec.params, &error);
+    if (engine) {
+        lun->shards[loop_index(loop)] = lun_shard_new(lun, loop, lun->file, engine);
+        return;
+    }
+    g_mutex_lock(&make->lock);
+    if (make->error)
+        g_error_free(error);
+    else
+        make->error = error;
+    g_mutex_unlock(&make->lock);
+}
+
+static void drop_shard(Loop *loop, void *arg)
+{
+    Lun *lun = arg;
+    lun_shard_free(lun->shards[loop_index(loop)]);
+    lun->shards[loop_index(loop)] = NULL;
+}
+
+static bool make_shards(Lun *lun, GError **error)
+{
+    for (unsigned i = 0; i < lun->nloops; i++)
+        lun->nshards = MAX(lun->nshards, loop_index(lun->loops[i]) + 1);
+    lun->shards = g_new0(LunShard *, lun->nshards);
+    MakeShards make = {.lun = lun};
+    g_mutex_init(&make.lock);
+    on_loops(lun->loops, lun->nloops, make_shard, &make);
+    g_mutex_clear(&make.lock);
+    if (!make.error)
+        return true;
+    on_loops(lun->loops, lun->nloops, drop_shard, lun);
+    g_propagate_prefixed_error(error, make.error, "LUN %s/%u: ", lun->spec.target_name,
+                               lun->spec.number);
+    return false;
+}
+
+static void lun_free(Lun *lun)
+{
+    aio_file_close(lun->file);
+    g_mutex_clear(&lun->lock);
+    g_free(lun->shards);
+    g_free(lun->loops);
+    g_free(lun->target_name);
+    g_free(lun->path);
+    g_free(lun->serial);
+    g_free(lun);
+}
+
+Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned nloops,
+             GError **error)
+{
+    Lun *lun = g_new0(Lun, 1);
+    lun->spec = *spec;
+    lun->spec.target_name = lun->target_name = g_strdup(spec->target_name);
+    lun->spec.path = lun->path = g_strdup(spec->path);
+    lun->memory = memory;
+    lun->main = loop_self();
+    lun->loops = g_memdup2(loops, nloops * sizeof *loops);
+    lun->nloops = nloops;
+    lun->write_cache = spec->write_cache;
+    g_mutex_init(&lun->lock);
+    name_lun(lun, spec);
+    if (open_store(lun, error) && measure(lun, error) && make_shards(lun, error))
+        return lun;
+    lun_free(lun);
+    return NULL;
+}
+
+/* --- closing ---------------------------------------------------------------------------------- */
+
+static void close_finished(void *arg)
+{
+    Lun *lun = arg;
+    g_thread_join(lun->closer);
+    if (lun->close_result < 0)
+        g_warning("LUN %s/%u: data may be lost: %s", lun->spec.target_name, lun->spec.number,
+                  g_strerror(-lun->close_result));
+    LoopFn closed = lun->closed;
+    void *closed_arg = lun->closed_arg;
+    lun_free(lun);
+    closed(closed_arg);
+}
+
+static void *sync_before_close(void *arg)
+{
+    Lun *lun = arg;
+    lun->close_result = lun->spec.read_only ? 0 : aio_file_sync(lun->file);
+    loop_call(lun->main, close_finished, lun);
+    return NULL;
+}
+
+static void begin_close(Lun *lun)
+{
+    on_loops(lun->loops, lun->nloops, drop_shard, lun);
+    lun->closer = g_thread_new("rtgt-close", sync_before_close, lun);
+}
+
+void lun_close(Lun *lun, LoopFn done, void *arg)
+{
+    lun->closed = done;
+    lun->closed_arg = arg;
+    if (!lun->exchange)
+        begin_close(lun);
+}
+
+void lun_exchange_ended(Lun *lun)
+{
+    if (lun->closed)
+        begin_close(lun);
+}
+
+/* --- what others ask -------------------------------------------------------------------------- */
+
+void lun_attention(Lun *lun, SenseCode code, const Itl *except)
+{
+    g_mutex_lock(&lun->lock);
+    for (GList *l = lun->itls.head; l; l = l->next) {
+        Itl *itl = l->data;
+        if (itl != except)
+            unit_attentions_add(&itl->attentions, code);
+    }
+    g_mutex_unlock(&lun->lock);
+}
+
+bool lun_refresh_size(Lun *lun)
+{
+    if (aio_file_refresh_size(lun->file) < 0)
+        return false;
+    uint64_t blocks = aio_file_size(lun->file) >> lun->block_shift;
+    if (blocks == lun_blocks(lun))
+        return false;
+    __atomic_store_n(&lun->blocks, blocks, __ATOMIC_RELAXED);
+    lun->spec.size = blocks << lun->block_shift;
+    lun_attention(lun, SENSE_CAPACITY_CHANGED, NULL);
+    return true;
+}
+
+const LunSpec *lun_spec(const Lun *lun)
+{
+    return &lun->spec;
+}
+
+uint64_t lun_blocks(const Lun *lun)
+{
+    return __atomic_load_n(&lun->blocks, __ATOMIC_RELAXED);
+}
+
+const AioEngine *lun_engine(const Lun *lun)
+{
+    return lun->spec.engine;
+}
+
+const AioParams *lun_params(const Lun *lun)
+{
+    return &lun->spec.params;
+}
+
+AioMode lun_mode(const Lun *lun)
+{
+    return lun->spec.mode;
+}
+
+int lun_sync_error(const Lun *lun)
+{
+    return aio_file_sync_error(lun->file);
+}
+
+void lun_clear_sync_error(Lun *lun)
+{
+    aio_file_clear_sync_error(lun->file);
+}
+
+bool lun_write_cache(const Lun *lun)
+{
+    return lun_flag(&lun->write_cache);
+}
+
+bool lun_thin(const Lun *lun)
+{
+    return lun->thin;
+}
+
+LunShard *lun_shard(Lun *lun, const Loop *loop)
+{
+    unsigned index = loop_index(loop);
+    return index < lun->nshards ? lun->shards[index] : NULL;
+}
+
+/* --- statistics ------------------------------------------------------------------------------- */
+
+#define SUM(member) out->member += counter_get(&shard->stats.member)
+
+static void add_engine_counters(const Engine *engine, AioCounters *sum)
+{
+    AioCounters counters;
+    engine_get_counters(engine, &counters);
+    const uint64_t *from = (const uint64_t *)&counters;
+    uint64_t *to = (uint64_t *)sum;
+    for (size_t i = 0; i < sizeof counters / sizeof *from; i++)
+        to[i] += from[i];
+}
+
+void lun_get_stats(Lun *lun, LunStats *out)
+{
+    memset(out, 0, sizeof *out);
+    g_mutex_lock(&lun->lock); /* holds the engines */
+    for (unsigned i = 0; i < lun->nshards; i++) {
+        const LunShard *shard = lun->shards[i];
+        if (!shard)
+            continue;
+        SUM(reads), SUM(writes), SUM(flushes), SUM(unmaps), SUM(others), SUM(errors);
+        SUM(read_bytes), SUM(write_bytes), SUM(queued_by_gate);
+        add_engine_counters(shard->engine, &out->engine);
+    }
+    g_mutex_unlock(&lun->lock);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of core/scsi know of a LUN. */
+#pragma once
+
+#include "core/scsi/itl.h"
+#include "core/scsi/shard.h"
+
+typedef struct Exchange Exchange; /* exchange.h */
+
+struct Lun {
+    LunSpec spec; /* strings owned; engine, params and mode as they are now: loop 0 */
+    char *target_name, *path, *serial;
+    Memory *memory;
+    Loop *main; /* loop 0 */
+    Loop **loops;
+    unsigned nloops;
+    LunShard **shards; /* by loop_index() */
+    unsigned nshards;
+    AioFile *file; /* loop 0; the shards have their own pointers */
+    unsigned block_shift;
+    bool thin;              /* UNMAP and its kin are there; constant */
+    bool unmap_reads_zeros; /* constant */
+    uint64_t discard_granularity;
+
+    /* Any loop, atomic. */
+    uint64_t blocks;
+    bool write_cache, descriptor_sense, software_write_protect;
+
+    GMutex lock;
+    GQueue itls; /* Itl of all loops; lock */
+
+    Exchange *exchange; /* the one under way; loop 0 */
+    LoopFn closed;      /* lun_close() was called */
+    void *closed_arg;
+    int close_result;
+    GThread *closer;
+};
+
+static inline bool lun_flag(const bool *flag)
+{
+    return __atomic_load_n(flag, __ATOMIC_RELAXED);
+}
+
+static inline bool lun_write_protected(const Lun *lun)
+{
+    return lun->spec.read_only || lun_flag(&lun->software_write_protect);
+}
+
+/* Establishes a unit attention for every I_T nexus that knows the LUN, but `except`. MT-SAFE. */
+void lun_attention(Lun *lun, SenseCode code, const Itl *except);
+
+/* Goes on with lun_close() after an exchange. */
+void lun_exchange_ended(Lun *lun);

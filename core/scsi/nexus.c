@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Nexuses: which LUN a task means, and the end of a session. */
+#include "core/scsi/nexus.h"
+
+#include "core/scsi/lun_impl.h"
+#include "core/scsi/nexus_impl.h"
+#include "core/scsi/target_impl.h"
+#include "core/scsi/task_impl.h"
+#include "core/scsi/tmf.h"
+
+Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *initiator,
+                 const uint8_t *transport_id, size_t transport_id_len)
+{
+    Nexus *nexus = g_new0(Nexus, 1);
+    nexus->target = target;
+    nexus->loop = home;
+    nexus->client = memory_client_new(memory, home);
+    nexus->initiator = g_strdup(initiator);
+    nexus->transport_id = g_memdup2(transport_id, transport_id_len);
+    nexus->transport_id_len = transport_id_len;
+    nexus->nowhere.nexus = nexus;
+    nexus->target_link.data = nexus;
+    g_queue_push_tail_link(&target_view(target, home)->nexuses, &nexus->target_link);
+    return nexus;
+}
+
+static Itl *make_itl(Nexus *nexus, uint64_t lun_field)
+{
+    LunShard *shard = scsi_target_find(nexus->target, nexus->loop, lun_field);
+    if (!shard)
+        return &nexus->nowhere;
+    unsigned number = lun_spec(shard->lun)->number;
+    if (number >= nexus->numbers) {
+        nexus->by_number = g_renew(Itl *, nexus->by_number, number + 1);
+        for (; nexus->numbers <= number; nexus->numbers++)
+            nexus->by_number[nexus->numbers] = NULL;
+    }
+    Itl *itl = itl_new(nexus, shard);
+    g_queue_push_tail_link(&nexus->itls, &itl->nexus_link);
+    nexus->by_number[number] = itl;
+    return itl;
+}
+
+Itl *nexus_itl(Nexus *nexus, uint64_t lun_field)
+{
+    int number = scsi_lun_number(lun_field);
+    if (number >= 0 && (unsigned)number < nexus->numbers && nexus->by_number[number])
+        return nexus->by_number[number];
+    return make_itl(nexus, lun_field);
+}
+
+static void forget_itl(Nexus *nexus, Itl *itl)
+{
+    g_queue_unlink(&nexus->itls, &itl->nexus_link);
+    itl_free(itl);
+}
+
+static void free_nexus(Nexus *nexus)
+{
+    while (!g_queue_is_empty(&nexus->itls))
+        forget_itl(nexus, g_queue_peek_head(&nexus->itls));
+    g_assert(!nexus->tmfs);
+    g_queue_unlink(&target_view(nexus->target, nexus->loop)->nexuses, &nexus->target_link);
+    memory_client_free(nexus->client);
+    LoopFn closed = nexus->closed;
+    void *arg = nexus->closed_arg;
+    g_free(nexus->by_number);
+    g_free(nexus->initiator);
+    g_free(nexus->transport_id);
+    g_free(nexus);
+    closed(arg);
+}
+
+static void free_withdrawn(Itl *itl)
+{
+    if (itl->withdrawn && g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked)) {
+        LunShard *shard = itl->shard;
+        forget_itl(itl->nexus, itl);
+        target_shard_left(shard);
+    }
+}
+
+void nexus_task_released(Itl *itl)
+{
+    Nexus *nexus = itl->nexus;
+    nexus->tasks--;
+    free_withdrawn(itl);
+    if (G_UNLIKELY(nexus->closed) && nexus->tasks == 0)
+        free_nexus(nexus);
+}
+
+void nexus_withdraw_lun(Nexus *nexus, unsigned number)
+{
+    Itl *itl = number < nexus->numbers ? nexus->by_number[number] : NULL;
+    if (!itl)
+        return;
+    nexus->by_number[number] = NULL;
+    itl->withdrawn = true;
+    free_withdrawn(itl);
+}
+
+/* --- closing ---------------------------------------------------------------------------------- */
+
+/* A task that fn ends may take others with it only in one way: blocked ones of the same queue get
+ * started. So the tasks are listed first, and looked for again before each call. */
+static void for_each_in(GQueue *queue, void (*fn)(Task *task, void *arg), void *arg)
+{
+    g_autoptr(GPtrArray) tasks = g_ptr_array_sized_new(queue->length);
+    for (GList *l = queue->head; l; l = l->next)
+        g_ptr_array_add(tasks, l->data);
+    for (unsigned i = 0; i < tasks->len; i++)
+        if (g_queue_find(queue, tasks->pdata[i]))
+            fn(tasks->pdata[i], arg);
+}
+
+void itl_for_each_task(Itl *itl, void (*fn)(Task *task, void *arg), void *arg)
+{
+    for_each_in(&itl->blocked, fn, arg);
+    for_each_in(&itl->tasks, fn, arg);
+}
+
+void nexus_for_each_task(Nexus *nexus, void (*fn)(Task *task, void *arg), void *arg)
+{
+    for (GList *l = nexus->itls.head, *next; l; l = next) {
+        next = l->next; /* a withdrawn one goes with its last task */
+        itl_for_each_task(l->data, fn, arg);
+    }
+    itl_for_each_task(&nexus->nowhere, fn, arg);
+}
+
+static void abort_one(Task *task, void *arg)
+{
+    (void)arg;
+    task_abort(task);
+}
+
+void nexus_close(Nexus *nexus, LoopFn closed, void *arg)
+{
+    tmf_forget_all(nexus);
+    nexus->tasks++; /* keeps the nexus while its tasks go */
+    nexus->closed = closed;
+    nexus->closed_arg = arg;
+    nexus_for_each_task(nexus, abort_one, NULL);
+    if (--nexus->tasks == 0)
+        free_nexus(nexus);
+}
+
+/* --- what others ask -------------------------------------------------------------------------- */
+
+ScsiTarget *nexus_target(const Nexus *nexus)
+{
+    return nexus->target;
+}
+
+Loop *nexus_loop(const Nexus *nexus)
+{
+    return nexus->loop;
+}
+
+const char *nexus_initiator(const Nexus *nexus)
+{
+    return nexus->initiator;
+}
+
+unsigned nexus_task_count(const Nexus *nexus)
+{
+    return nexus->tasks;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The gate of a LUN on one loop. */
+#include "core/scsi/shard.h"
+
+#include "core/scsi/lun_impl.h"
+
+LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine)
+{
+    LunShard *shard = g_new0(LunShard, 1);
+    shard->lun = lun;
+    shard->loop = loop;
+    shard->file = file;
+    shard->engine = engine;
+    shard->block_shift = lun->block_shift;
+    return shard;
+}
+
+void lun_shard_free(LunShard *shard)
+{
+    if (!shard)
+        return;
+    g_assert(g_queue_is_empty(&shard->itls) && !shard->in_flight && !shard->held.head);
+    engine_put(shard->engine);
+    g_free(shard);
+}
+
+void lun_shard_submit(LunShard *shard, AioReq *req)
+{
+    if (G_UNLIKELY(shard->gate_closed)) {
+        aio_reqs_push(&shard->held, req);
+        counter_add(&shard->stats.queued_by_gate, 1);
+        return;
+    }
+    req->file = shard->file;
+    shard->in_flight++;
+    engine_submit(shard->engine, req);
+}
+
+static void tell_drained(LunShard *shard)
+{
+    void (*drained)(LunShard *, void *) = shard->drained;
+    shard->drained = NULL;
+    if (drained)
+        drained(shard, shard->drained_arg);
+}
+
+void lun_shard_request_done(LunShard *shard)
+{
+    if (--shard->in_flight == 0 && G_UNLIKELY(shard->gate_closed))
+        tell_drained(shard);
+}
+
+void lun_shard_close_gate(LunShard *shard, void (*drained)(LunShard *, void *), void *arg)
+{
+    shard->gate_closed = true;
+    shard->drained = drained;
+    shard->drained_arg = arg;
+    if (shard->in_flight == 0)
+        tell_drained(shard);
+}
+
+void lun_shard_open_gate(LunShard *shard)
+{
+    shard->gate_closed = false;
+    shard->drained = NULL;
+    for (AioReq *req; (req = aio_reqs_pop(&shard->held));)
+        lun_shard_submit(shard, req);
+}

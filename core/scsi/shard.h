@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a LUN is to one I/O loop: its engine context, its gate, its counters. Touched on that loop
+ * only, except where the field says otherwise. */
+#pragma once
+
+#include "aio/request.h"
+#include "core/base/counter.h"
+#include "core/scsi/engine.h"
+#include "core/scsi/lun.h"
+
+#include <glib.h>
+
+struct LunShard {
+    Lun *lun;
+    Loop *loop;
+    AioFile *file;
+    Engine *engine; /* changed under Lun.lock, for lun_get_stats() */
+    unsigned block_shift;
+
+    bool gate_closed;
+    AioReqList held;                     /* by the gate, in order */
+    unsigned in_flight;                  /* requests that the engine has */
+    void (*drained)(LunShard *, void *); /* once, when in_flight is 0; NULL: nobody asks */
+    void *drained_arg;
+
+    GQueue itls;             /* Itl */
+    struct Removal *removal; /* the LUN is being removed from its target, see target.c */
+    LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */
+};
+
+LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine);
+void lun_shard_free(LunShard *shard); /* no I_T_L nexus, no request (asserted) */
+
+/* Starts the request with the shard's file, or holds it while the gate is closed. */
+void lun_shard_submit(LunShard *shard, AioReq *req);
+/* To be called first in the done() of every request. */
+void lun_shard_request_done(LunShard *shard);
+
+/* From now on requests are held; drained(shard, arg) comes once, when the engine has none of
+ * them, possibly inside. */
+void lun_shard_close_gate(LunShard *shard, void (*drained)(LunShard *, void *), void *arg);
+/* Submits what was held, in order; drained is not called any more. */
+void lun_shard_open_gate(LunShard *shard);

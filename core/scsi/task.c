@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The life of a task: submitted, blocked, running, answered or aborted, released. */
+#include "core/scsi/task.h"
+
+#include "core/scsi/command.h"
+#include "core/scsi/nexus_impl.h"
+#include "core/scsi/task_impl.h"
+#include "core/scsi/tmf.h"
+#include "core/scsi/transfer.h"
+
+#include <errno.h>
+
+/* The transport's own fields and the sense buffer are left alone: a task is a kilobyte, and most
+ * of it is not used by most commands. */
+static void init(Task *task)
+{
+    task->status = SCSI_GOOD;
+    task->sense_len = 0;
+    task->data_out_wanted = task->data_in_wanted = 0;
+    task->busy = 0;
+    task->failed = false;
+    task->link = (GList){.data = task};
+    task->waiters = NULL;
+    task->position = task->end = task->finished = 0;
+    task->store_flags = 0;
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        Transfer *t = &task->transfers[i];
+        t->state = TRANSFER_IDLE;
+        t->task = task;
+        t->segment.iovcnt = 0;
+        t->segment.len = 0;
+        t->segment.waiting = false;
+    }
+}
+
+void task_submit(Task *task)
+{
+    Nexus *nexus = task->nexus;
+    init(task);
+    task->itl = nexus_itl(nexus, task->lun);
+    task->command = command_find(task->cdb);
+    nexus->tasks++;
+    itl_admit(task->itl, task);
+}
+
+/* What may be answered before the command is looked at more closely; true when it was. */
+static bool answer_early(Task *task)
+{
+    const Command *command = task->command;
+    unsigned flags = command ? command->flags : 0;
+    if (!task->itl->shard && !(flags & COMMAND_ANY_LUN)) {
+        task_fail(task, SENSE_LUN_NOT_SUPPORTED);
+        return true;
+    }
+    if (G_UNLIKELY(unit_attentions_pending(&task->itl->attentions)) &&
+        !(flags & COMMAND_PASSES_ATTENTION)) {
+        task_fail(task, itl_take_attention(task->itl));
+        return true;
+    }
+    if (!command || ((flags & COMMAND_NEEDS_THIN) && !task_lun(task)->thin)) {
+        task_fail(task, SENSE_INVALID_OPCODE);
+        return true;
+    }
+    if (task->attribute == TASK_ACA) { /* there is never an ACA condition: NACA is refused */
+        task_fail(task, SENSE_INVALID_MESSAGE);
+        return true;
+    }
+    return false;
+}
+
+void task_start(Task *task)
+{
+    task->state = TASK_RUNNING;
+    if (answer_early(task))
+        return;
+    int bad = command_check_cdb(task->command, task->cdb, task->cdb_len);
+    if (bad >= 0)
+        task_fail_cdb(task, bad >> 3, bad & 7);
+    else if ((task->command->flags & COMMAND_WRITES) && lun_write_protected(task_lun(task)))
+        task_fail(task, SENSE_WRITE_PROTECTED);
+    else
+        task->command->run(task);
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void release(Task *task)
+{
+    Itl *itl = task->itl;
+    g_assert(!task->waiters);
+    if (task->state == TASK_ABORTED)
+        itl_leave(itl, task);
+    g_queue_unlink(&itl->tasks, &task->link);
+    task->transport->released(task);
+    nexus_task_released(itl);
+}
+
+void task_unbusy(Task *task)
+{
+    if (--task->busy == 0 && task->state >= TASK_RESPONDED)
+        release(task);
+}
+
+static void count(const Task *task)
+{
+    LunShard *shard = task->itl->shard;
+    if (!shard)
+        return;
+    LunStats *stats = &shard->stats;
+    if (G_UNLIKELY(task->status != SCSI_GOOD))
+        counter_add(&stats->errors, 1);
+    switch (task->command ? task->command->kind : COMMAND_OTHER) {
+    case COMMAND_READ:
+        counter_add(&stats->reads, 1);
+        counter_add(&stats->read_bytes, task->finished);
+        return;
+    case COMMAND_WRITE:
+        counter_add(&stats->writes, 1);
+        counter_add(&stats->write_bytes, task->finished);
+        return;
+    case COMMAND_FLUSH:
+        counter_add(&stats->flushes, 1);
+        return;
+    case COMMAND_UNMAP:
+        counter_add(&stats->unmaps, 1);
+        return;
+    case COMMAND_OTHER:
+        counter_add(&stats->others, 1);
+        return;
+    }
+}
+
+static void respond(Task *task, Transfer *last)
+{
+    Itl *itl = task->itl;
+    task->state = TASK_RESPONDED;
+    task->busy++;
+    count(task);
+    task->transport->respond(task, last ? &last->move : NULL);
+    itl_leave(itl, task);
+    task_unbusy(task);
+}
+
+void task_complete(Task *task, Transfer *last)
+{
+    respond(task, last);
+}
+
+/* --- failure ---------------------------------------------------------------------------------- */
+
+static bool must_be_waited_for(const Transfer *t)
+{
+    return t->state == TRANSFER_STORAGE || t->state == TRANSFER_GET_DATA;
+}
+
+void task_settle(Task *task)
+{
+    if (task->state == TASK_ABORTED && task->waiters && !task_may_write(task))
+        tmf_task_settled(task);
+    if (task->state != TASK_RUNNING || !task->failed)
+        return;
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
+        if (must_be_waited_for(&task->transfers[i]))
+            return;
+    respond(task, NULL);
+}
+
+static void end_waiting_transfers(Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        TransferState state = task->transfers[i].state;
+        if (state == TRANSFER_WAIT_MEMORY || state == TRANSFER_READY)
+            transfer_end(&task->transfers[i]);
+    }
+}
+
+static bool wants_descriptor_sense(const Task *task)
+{
+    return task->itl->shard && lun_flag(&task_lun(task)->descriptor_sense);
+}
+
+static void fail(Task *task, SenseCode code, const SenseField *field, const uint64_t *information)
+{
+    if (!task->failed) {
+        task->failed = true;
+        task->status = SCSI_CHECK_CONDITION;
+        task->sense_len = sense_build(task->sense, wants_descriptor_sense(task), code, field);
+        if (information)
+            task->sense_len = sense_set_information(task->sense, task->sense_len, *information);
+    }
+    task->busy++;
+    end_waiting_transfers(task);
+    task_settle(task);
+    task_unbusy(task);
+}
+
+void task_fail(Task *task, SenseCode code)
+{
+    fail(task, code, NULL, NULL);
+}
+
+void task_fail_information(Task *task, SenseCode code, uint64_t information)
+{
+    fail(task, code, NULL, &information);
+}
+
+void task_fail_cdb(Task *task, int byte, int bit)
+{
+    const SenseField field = {.byte = byte, .bit = bit, .in_cdb = true};
+    fail(task, SENSE_INVALID_FIELD_IN_CDB, &field, NULL);
+}
+
+void task_fail_parameter(Task *task, int byte, int bit)
+{
+    const SenseField field = {.byte = byte, .bit = bit};
+    fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field, NULL);
+}
+
+void task_fail_errno(Task *task, AioOp op, int error)
+{
+    switch (-error) {
+    case ENOSPC:
+    case EDQUOT:
+        task_fail(task, SENSE_SPACE_ALLOCATION_FAILED);
+        return;
+    case EROFS:
+    case EPERM:
+    case EACCES:
+        task_fail(task, SENSE_WRITE_PROTECTED);
+        return;
+    case EOPNOTSUPP:
+        task_fail(task, SENSE_INVALID_OPCODE);
+        return;
+    case ENOMEM:
+        task_fail(task, SENSE_INTERNAL_TARGET_FAILURE);
+        return;
+    default:
+        task_fail(task, op == AIO_READ ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
+    }
+}
+
+/* --- abort ------------------------------------------------------------------------------------ */
+
+bool task_may_write(const Task *task)
+{
+    if (!task->command || !(task->command->flags & COMMAND_WRITES))
+        return false;
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
+        if (task->transfers[i].state == TRANSFER_STORAGE)
+            return true;
+    return false;
+}
+
+static void cancel_moves(Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        Transfer *t = &task->transfers[i];
+        if (t->state == TRANSFER_GET_DATA || t->state == TRANSFER_PUT_DATA)
+            task->transport->cancel(task, &t->move);
+    }
+}
+
+static void abort_blocked(Task *task)
+{
+    Itl *itl = task->itl;
+    task->state = TASK_ABORTED;
+    g_queue_unlink(&itl->blocked, &task->link);
+    task->transport->released(task);
+    nexus_task_released(itl);
+}
+
+void task_abort(Task *task)
+{
+    if (task->state == TASK_ABORTED)
+        return;
+    if (task->state == TASK_BLOCKED) {
+        abort_blocked(task);
+        return;
+    }
+    task->busy++;
+    if (task->state == TASK_RUNNING) {
+        task->state = TASK_ABORTED;
+        end_waiting_transfers(task);
+    }
+    cancel_moves(task);
+    task_unbusy(task);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Unexpected PDUs (RFC 7145 8.1): pings wait when the initiator has no receive for them; the others
+ * carry a StatSN that must not be missed, and are rare. */
+#include "core/base/bytes.h"
+#include "iser/rdma/conn.h"
+
+enum { NOP_OUT = 0x00, NOP_IN = 0x20, ASYNC_MESSAGE = 0x32, REJECT = 0x3f, OPCODE_MASK = 0x3f };
+enum { AT_ITT = 16, AT_TTT = 20, AT_STAT_SN = 24, AT_EXP_STAT_SN = 28 };
+#define NO_TAG 0xffffffffu
+
+void iser_flow_init(IserFlow *flow)
+{
+    *flow = (IserFlow){.held = G_QUEUE_INIT};
+}
+
+void iser_flow_deinit(IserFlow *flow)
+{
+    g_queue_clear_full(&flow->held, g_free);
+}
+
+static bool is_ping(const uint8_t *bhs)
+{
+    return (bhs[0] & OPCODE_MASK) == NOP_IN && get_be32(bhs + AT_ITT) == NO_TAG;
+}
+
+static bool is_notice(const uint8_t *bhs)
+{
+    uint8_t opcode = bhs[0] & OPCODE_MASK;
+    return opcode == ASYNC_MESSAGE || opcode == REJECT;
+}
+
+static bool is_full(const IserFlow *flow)
+{
+    return flow->limit > 0 && flow->pings + flow->notices >= flow->limit;
+}
+
+bool iser_flow_may_send(IserFlow *flow, const uint8_t bhs[ISCSI_BHS_LEN])
+{
+    if (is_ping(bhs) && is_full(flow)) {
+        g_queue_push_tail(&flow->held, g_memdup2(bhs, ISCSI_BHS_LEN));
+        return false;
+    }
+    if (is_ping(bhs)) {
+        flow->pings++;
+    } else if (is_notice(bhs)) {
+        flow->notices++;
+        flow->last_stat_sn = get_be32(bhs + AT_STAT_SN);
+    }
+    return true;
+}
+
+void iser_flow_received(IserFlow *flow, const uint8_t bhs[ISCSI_BHS_LEN])
+{
+    bool answer = (bhs[0] & OPCODE_MASK) == NOP_OUT && get_be32(bhs + AT_TTT) != NO_TAG;
+    if (answer && flow->pings > 0)
+        flow->pings--;
+    if (flow->notices > 0 && (int32_t)(get_be32(bhs + AT_EXP_STAT_SN) - flow->last_stat_sn) > 0)
+        flow->notices = 0;
+}
+
+uint8_t *iser_flow_next(IserFlow *flow)
+{
+    if (is_full(flow) || g_queue_is_empty(&flow->held))
+        return NULL;
+    flow->pings++;
+    return g_queue_pop_head(&flow->held);
+}
