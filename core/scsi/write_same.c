@@ -114,7 +114,7 @@ static void write_same(Task *task, int length_byte, bool no_data)
     task->data_out_wanted = no_data ? 0 : block;
     if (no_data)
         transfer_begin(t, 0, 0, 0, write_zeros);
-    else if (task->data_out_len < block)
+    else if (task->data_out_len != block)
         task_fail(task, SENSE_INVALID_FIELD_IN_IU);
     else
         transfer_begin(t, 0, block, MIN(extent.len, ARENA_BUFFER_MAX), fetch_block);

@@ -55,12 +55,9 @@ write_config() {
 bus=none
 [iscsi]
 listen=127.0.0.1:$tcp_port
-[iser]
-listen=127.0.0.1:$iser_port
-[target $iqn]
-transports=${transports:-iscsi}
-allow=all
 TXT
+	case ${transports:-iscsi} in *iser*) printf '[iser]\nlisten=127.0.0.1:%s\n' "$iser_port" >>"$work/rtgt.conf" ;; esac
+	printf '[target %s]\ntransports=%s\nallow=all\n' "$iqn" "${transports:-iscsi}" >>"$work/rtgt.conf"
 	cat >>"$work/rtgt.conf"
 }
 
