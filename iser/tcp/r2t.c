@@ -114,6 +114,10 @@ static void send_r2t(TcpConn *conn, TcpR2tSlot *slot)
     uint8_t bhs[ISCSI_BHS_LEN];
     memcpy(bhs, move->bhs, sizeof bhs);
     bhs[PDU_FLAGS] = PDU_FINAL;
+    /* Those of the template may be of long ago. */
+    put_be32(bhs + PDU_STAT_SN, conn->tx.serials.stat_sn);
+    put_be32(bhs + PDU_EXP_CMD_SN, conn->tx.serials.exp_cmd_sn);
+    put_be32(bhs + PDU_MAX_CMD_SN, conn->tx.serials.max_cmd_sn);
     put_be32(bhs + PDU_TTT, tag_of_burst(move, burst_of(conn, slot->asked)));
     put_be32(bhs + R2T_SN, command->base.exp_data_sn++);
     put_be32(bhs + DATA_OFFSET, move->offset + slot->asked);
@@ -169,6 +173,7 @@ void tcp_r2t_start(TcpConn *conn, DmMove *move)
     move->moved = 0;
     move->transfer_tag = (uint32_t)index << (GENERATION_BITS + BURST_BITS) | slot->generation
                                                                                  << BURST_BITS;
+    tcp_tx_note_serials(&conn->tx, move->bhs);
     append_get((TcpPdu *)move->command, move);
     ask(conn, (TcpPdu *)move->command);
 }

@@ -263,7 +263,7 @@ bool fake_wait(Fake *fake, bool (*condition)(void *arg), void *arg)
     return true;
 }
 
-FakeConn *fake_connect(Fake *fake)
+FakeConn *fake_conn_new(Fake *fake, Loop *home)
 {
     FakeConn *conn = g_new0(FakeConn, 1);
     struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(17400)};
@@ -271,15 +271,21 @@ FakeConn *fake_connect(Fake *fake)
     inet_pton(AF_INET, "10.1.2.3", &local.sin_addr);
     inet_pton(AF_INET, "10.9.8.7", &peer.sin_addr);
     conn->base.dm = &fake_datamover;
-    conn->base.loop = fake->loop;
+    conn->base.loop = home;
     memcpy(&conn->base.local, &local, sizeof local);
     memcpy(&conn->base.peer, &peer, sizeof peer);
     conn->window = 8;
+    g_ptr_array_add(fake->conns, conn);
+    return conn;
+}
+
+FakeConn *fake_connect(Fake *fake)
+{
+    FakeConn *conn = fake_conn_new(fake, fake->loop);
     if (!iscsi_accept(&conn->base, fake->portal)) {
-        g_free(conn);
+        conn->freed = true;
         return NULL;
     }
-    g_ptr_array_add(fake->conns, conn);
     fake_run(fake);
     return conn;
 }
@@ -325,6 +331,7 @@ struct Nexus {
     void *closed_arg;
 };
 
+ScsiTarget *const fake_scsi_target = (ScsiTarget *)&fake_tasks;
 GQueue fake_tasks = G_QUEUE_INIT, fake_moved = G_QUEUE_INIT;
 bool fake_abort_hangs;
 unsigned fake_nexuses;

@@ -43,7 +43,9 @@ void fake_run(Fake *fake);      /* until nothing is left to do */
 bool fake_wait(Fake *fake, bool (*condition)(void *arg), void *arg);
 
 FakeConn *fake_connect(Fake *fake); /* NULL: refused */
-void fake_hang_up(FakeConn *conn);  /* the wire breaks */
+/* One that is not handed to the session layer yet. */
+FakeConn *fake_conn_new(Fake *fake, Loop *home);
+void fake_hang_up(FakeConn *conn); /* the wire breaks */
 /* A PDU from the initiator. */
 void fake_receive(FakeConn *conn, const uint8_t bhs[ISCSI_BHS_LEN], const void *data, size_t len);
 void fake_receive_ahs(FakeConn *conn, const uint8_t bhs[ISCSI_BHS_LEN], const void *ahs,
@@ -62,6 +64,8 @@ bool fake_login_to(Fake *fake, FakeConn *conn, const char *initiator, uint64_t i
 LoginStatus fake_login_status(const FakeSent *sent);
 
 /* --- SCSI --- */
+
+extern ScsiTarget *const fake_scsi_target; /* never looked into */
 
 extern GQueue fake_tasks;     /* Task, in the order of submission */
 extern bool fake_abort_hangs; /* nexus_manage and nexus_close wait for fake_finish_aborts() */

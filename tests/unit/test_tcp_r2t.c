@@ -167,6 +167,48 @@ static void moves_of_a_command_ask_in_order(void **state)
     tcp_rig_deinit(&rig);
 }
 
+/* R2Ts that are sent later carry the serial numbers of then. */
+static void later_r2ts_have_later_serials(void **state)
+{
+    static const struct {
+        uint8_t opcode;
+        uint32_t itt, stat_sn, then;
+    } between[] = {{ISCSI_SCSI_RESPONSE, 9, 11, 12},
+                   {ISCSI_NOP_IN, ISCSI_NO_TAG, 12, 12},
+                   {ISCSI_NOP_IN, 10, 12, 13}};
+    TcpRig rig;
+    TcpRigMove m;
+    uint8_t bhs[ISCSI_BHS_LEN];
+    (void)state;
+    start(&rig, 1000, 1, ISCSI_DIGEST_NONE);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), ISCSI_R2T, 0, 4000, 1);
+    put_be32(m.move.bhs + PDU_STAT_SN, 11);
+    put_be32(m.move.bhs + PDU_EXP_CMD_SN, 100);
+    put_be32(m.move.bhs + PDU_MAX_CMD_SN, 200);
+    tcp_rig_move_start(&rig, &m);
+    R2t r2t = expect_r2t(&rig, 3);
+    for (uint32_t i = 0; i < G_N_ELEMENTS(between); i++) {
+        uint8_t response[ISCSI_BHS_LEN] = {between[i].opcode, PDU_FINAL};
+        put_be32(response + PDU_ITT, between[i].itt);
+        put_be32(response + PDU_STAT_SN, between[i].stat_sn);
+        put_be32(response + PDU_EXP_CMD_SN, 101 + i);
+        put_be32(response + PDU_MAX_CMD_SN, 201 + i);
+        rig.conn->dm->send_control(rig.conn, response, NULL, 0);
+        tcp_rig_receive(&rig, bhs, NULL, 0);
+        answer(&rig, &r2t, 3, 1000);
+        tcp_rig_receive(&rig, bhs, NULL, 0);
+        assert_int_equal(pdu_opcode(bhs), ISCSI_R2T);
+        assert_int_equal(get_be32(bhs + PDU_STAT_SN), between[i].then);
+        assert_int_equal(get_be32(bhs + PDU_EXP_CMD_SN), 101 + i);
+        assert_int_equal(get_be32(bhs + PDU_MAX_CMD_SN), 201 + i);
+        r2t = (R2t){pdu_ttt(bhs), 0, get_be32(bhs + DATA_OFFSET), 1000};
+    }
+    answer(&rig, &r2t, 3, 1000);
+    tcp_rig_wait(&rig, m.done);
+    assert_moved(&m);
+    tcp_rig_deinit(&rig);
+}
+
 static void cancelling_lets_the_next_move_ask(void **state)
 {
     TcpRig rig;
@@ -442,6 +484,7 @@ int main(void)
         cmocka_unit_test(bursts_overlapping),
         cmocka_unit_test(r2t_numbers_go_on_in_the_next_move),
         cmocka_unit_test(moves_of_a_command_ask_in_order),
+        cmocka_unit_test(later_r2ts_have_later_serials),
         cmocka_unit_test(cancelling_lets_the_next_move_ask),
         cmocka_unit_test(missing_data_fails_the_move_alone),
         cmocka_unit_test(commands_are_answered_in_any_order),
