@@ -94,8 +94,8 @@ static void limits(void **state)
     Cmd *cmd = inquiry(s, 0xb0, 64);
     const uint8_t *p = cmd->in->data;
     assert_int_equal(get_be16(p + 2), 60);
-    assert_int_equal(p[4], 1);                         /* WSNZ */
-    assert_int_equal(get_be32(p + 8), 16 * MIB / 512); /* maximum transfer length */
+    assert_int_equal(p[4], 1);            /* WSNZ */
+    assert_int_equal(get_be32(p + 8), 0); /* no maximum transfer length */
     assert_true(lun_thin(s->lun));
     assert_int_equal(get_be32(p + 20), 1 << 20);
     assert_int_equal(get_be32(p + 24), 256);
