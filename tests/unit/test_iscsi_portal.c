@@ -503,7 +503,7 @@ static Loop *io;
 static void connect_and_log_in(void *arg)
 {
     FakeConn *conn = arg;
-    assert_true(iscsi_accept(&conn->base, fake.portal));
+    g_assert(iscsi_accept(&conn->base, fake.portal)); /* not the thread of the test */
     fake_login(conn, FINAL, 1, 0, "InitiatorName=iqn.i\nTargetName=" TARGET "\n");
 }
 
