@@ -10,7 +10,7 @@
 #define DATA_OFFSET 512 /* of data without AHS in a buffer */
 
 enum { OPCODE_MASK = 0x3f, SCSI_COMMAND = 0x01, COMMAND_READ = 0x40, COMMAND_WRITE = 0x20 };
-enum { AT_FLAGS = 1, AT_EDTL = 20 };
+enum { AT_FLAGS = 1, AT_DATA_LEN = 5, AT_EDTL = 20 };
 
 size_t iser_receive_size(uint32_t max_ahs, uint32_t max_data)
 {
@@ -44,6 +44,7 @@ static const char *decode(IserPdu *pdu, uint32_t len)
     if (wrong)
         return wrong;
     memcpy(pdu->pdu.bhs, message.bhs, ISCSI_BHS_LEN);
+    put_be24(pdu->pdu.bhs + AT_DATA_LEN, message.data_len);
     pdu->pdu.ahs = message.ahs;
     pdu->pdu.ahs_len = message.ahs_len;
     pdu->pdu.data = (uint8_t *)message.data;
