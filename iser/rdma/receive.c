@@ -44,6 +44,7 @@ static const char *decode(IserPdu *pdu, uint32_t len)
     if (wrong)
         return wrong;
     memcpy(pdu->pdu.bhs, message.bhs, ISCSI_BHS_LEN);
+    put_be24(pdu->pdu.bhs + AT_DATA_LEN, message.data_len);
     pdu->pdu.ahs = message.ahs;
     pdu->pdu.ahs_len = message.ahs_len;
     pdu->pdu.data = (uint8_t *)message.data;
