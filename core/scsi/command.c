@@ -90,6 +90,8 @@ const Command commands[] = {
      RANGE_16(UNMAP | NDOB), write_same_16_run},
     {0x9e, true, 0x10, 16, 0, COMMAND_OTHER, "READ CAPACITY (16)",
      {0, 0, FF8, FF4, 0x01, 0}, read_capacity_16_run},
+    {0x9e, true, 0x12, 16, COMMAND_NEEDS_THIN, COMMAND_OTHER, "GET LBA STATUS",
+     {0, 0, FF8, FF4, 0, 0}, get_lba_status_run},
     {0xa0, false, 0, 12, ANYWHERE, COMMAND_OTHER, "REPORT LUNS",
      {0, 0, 0xff, 0, 0, 0, FF4, 0, 0}, report_luns_run},
     {0xa3, true, 0x0c, 12, 0, COMMAND_OTHER, "REPORT SUPPORTED OPERATION CODES",

@@ -28,6 +28,8 @@ const char *iser_cm_decode(const uint8_t *data, size_t len, IserCm *out)
         return "shorter than an iSER header";
     if ((flags & CM_RESERVED) || reserved)
         return "reserved bits of the iSER header are set";
+    if (flags == 0) /* could be the padding of some devices: take it for nothing said */
+        return NULL;
     out->zero_based = !(flags & CM_ZERO_BASED_NOT);
     out->remote_invalidate = !(flags & CM_INVALIDATE_NOT);
     return NULL;
