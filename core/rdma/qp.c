@@ -10,13 +10,15 @@
 #include <gio/gio.h>
 #include <rdma/rdma_cma.h>
 
-#define GRACE_MS   5000 /* for a graceful close to be acknowledged by the peer */
+#define GRACE_MS   5000 /* for what was submitted to be acknowledged by the peer */
+#define LINGER_MS  2000 /* for the peer to disconnect first */
 #define ABANDON_MS 5000 /* for the device to flush a broken queue pair */
 
 typedef enum {
     QP_NEW,     /* not accepted yet */
     QP_OPEN,    /* works */
     QP_CLOSING, /* graceful close: waits for the sends */
+    QP_LINGER,  /* graceful close: waits for the peer to disconnect */
     QP_ERROR,   /* disconnected: waits for the device to flush */
     QP_DRAINED, /* nothing is left in the device */
 } QpState;
@@ -100,7 +102,7 @@ static void enter_error(QueuePair *qp, const char *reason)
 {
     if (qp->state >= QP_ERROR)
         return;
-    if (reason && qp->state != QP_CLOSING)
+    if (reason && qp->state == QP_OPEN)
         qp->lost = g_strdup(reason);
     qp->state = QP_ERROR;
     loop_timer_stop(&qp->timer);
@@ -124,7 +126,7 @@ void qp_abandon(QueuePair *qp, const char *why)
 {
     if (qp->state == QP_DRAINED)
         return;
-    if (!qp->lost && qp->state < QP_CLOSING)
+    if (!qp->lost && qp->state == QP_OPEN)
         qp->lost = g_strdup(why);
     qp->state = QP_ERROR;
     loop_timer_stop(&qp->timer);
@@ -183,6 +185,14 @@ void qp_close(QueuePair *qp, bool graceful)
     g_clear_pointer(&qp->lost, g_free);
 }
 
+/* Some initiators cannot bear that the target disconnects while they are doing so. */
+static void linger(QueuePair *qp)
+{
+    qp->state = QP_LINGER;
+    loop_timer_stop(&qp->timer);
+    qp->timer = loop_timer_start(qp->loop, LINGER_MS, close_on_timeout, qp);
+}
+
 /* --- posting ---------------------------------------------------------------------------------- */
 
 static void post_receives(QueuePair *qp)
@@ -199,28 +209,31 @@ static void post_receives(QueuePair *qp)
         enter_error(qp, "the RDMA device refused a receive");
 }
 
-/* False: the device refused something, and the queue pair was given up. */
-static bool post_sends(QueuePair *qp)
+static void post_sends(QueuePair *qp)
 {
     struct ibv_send_wr *bad = NULL;
     Work *chain = send_queue_take(&qp->sends);
     if (!chain || ibv_post_send(qp->verbs, &chain->wr, &bad) == 0)
-        return true;
+        return;
     send_queue_untake(&qp->sends, (Work *)((char *)bad - offsetof(Work, wr)));
     /* what went before may not be signalled: its end would never be told */
     qp_abandon(qp, "the RDMA device refused a work request");
-    return false;
+}
+
+static bool is_working(const QueuePair *qp)
+{
+    return qp->state == QP_OPEN || qp->state == QP_CLOSING || qp->state == QP_LINGER;
 }
 
 static void run_flush(LoopFlush *flush)
 {
     QueuePair *qp = (QueuePair *)((char *)flush - offsetof(QueuePair, flush));
-    if (qp->state == QP_OPEN || qp->state == QP_CLOSING)
+    if (is_working(qp))
         post_receives(qp);
-    if (qp->state == QP_OPEN || qp->state == QP_CLOSING)
+    if (is_working(qp))
         post_sends(qp);
     if (qp->state == QP_CLOSING && send_queue_empty(&qp->sends))
-        enter_error(qp, NULL);
+        linger(qp);
     if (qp->state == QP_ERROR)
         finish_error(qp);
 }

@@ -37,8 +37,9 @@ void qp_receive(QueuePair *qp, Recv *recv);
 /* Posted at the end of the round, in order, or when there is room. Not after drained. */
 void qp_submit(QueuePair *qp, Work *work);
 
-/* Ends the connection: at once, or when everything submitted has been acknowledged by the peer
- * (5 s at most). Repeating is harmless; an abrupt one overtakes a graceful one. */
+/* Ends the connection: at once, or when everything submitted has been acknowledged by the peer (5 s
+ * at most) and it has disconnected, or was given 2 s to. Repeating is harmless; an abrupt one
+ * overtakes a graceful one. */
 void qp_close(QueuePair *qp, bool graceful);
 
 void *qp_owner(const QueuePair *qp);

@@ -10,7 +10,7 @@
 #define DATA_OFFSET 512 /* of data without AHS in a buffer */
 
 enum { OPCODE_MASK = 0x3f, SCSI_COMMAND = 0x01, COMMAND_READ = 0x40, COMMAND_WRITE = 0x20 };
-enum { AT_FLAGS = 1, AT_EDTL = 20 };
+enum { AT_FLAGS = 1, AT_DATA_LEN = 5, AT_EDTL = 20 };
 
 size_t iser_receive_size(uint32_t max_ahs, uint32_t max_data)
 {
@@ -48,6 +48,7 @@ static const char *decode(IserPdu *pdu, uint32_t len)
     pdu->pdu.ahs_len = message.ahs_len;
     pdu->pdu.data = (uint8_t *)message.data;
     pdu->pdu.data_len = message.data_len;
+    put_be24(pdu->pdu.bhs + AT_DATA_LEN, message.data_len);
     pdu->unsolicited = ((IserConn *)pdu->pdu.conn)->solicited_only ? message.data_len : 0;
     return (pdu->pdu.bhs[0] & OPCODE_MASK) == SCSI_COMMAND ? check_command(pdu) : NULL;
 }

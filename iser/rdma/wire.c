@@ -28,6 +28,8 @@ const char *iser_cm_decode(const uint8_t *data, size_t len, IserCm *out)
         return "shorter than an iSER header";
     if ((flags & CM_RESERVED) || reserved)
         return "reserved bits of the iSER header are set";
+    if (flags == 0) /* could be the padding of some devices: take it for nothing said */
+        return NULL;
     out->zero_based = !(flags & CM_ZERO_BASED_NOT);
     out->remote_invalidate = !(flags & CM_INVALIDATE_NOT);
     return NULL;
@@ -91,6 +93,9 @@ const char *iser_message_decode(const uint8_t *message, size_t len, IserMessage 
     out->ahs_len = (uint32_t)out->bhs[4] * 4;
     out->data_len = get_be24(out->bhs + 5);
     out->ahs = byte_reader_take(&r, out->ahs_len);
+    /* libiscsi 1.19 announces immediate data and sends none: its STag covers all of the data. */
+    if (out->header.write_valid && byte_reader_left(&r) == 0)
+        out->data_len = 0;
     out->data = byte_reader_take(&r, out->data_len);
     if (r.bad)
         return "message shorter than its PDU";

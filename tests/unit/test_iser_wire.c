@@ -14,7 +14,8 @@ static void test_private_data(void **state)
 {
     (void)state;
     static const uint8_t neither[] = {0xc0, 0, 0, 0}, inverse[] = {0x80, 0, 0, 0},
-                         padded[56] = {0x40}, odd[] = {0xc1, 0, 0, 0}, rest[] = {0xc0, 0, 0, 1};
+                         padded[56] = {0x40}, odd[] = {0xc1, 0, 0, 0}, padding[56] = {0},
+                         rest[] = {0xc0, 0, 0, 1};
     IserCm cm = {true, true};
     assert_null(iser_cm_decode(NULL, 0, &cm));
     assert_false(cm.zero_based || cm.remote_invalidate);
@@ -24,6 +25,8 @@ static void test_private_data(void **state)
     assert_true(!cm.zero_based && cm.remote_invalidate);
     assert_null(iser_cm_decode(padded, sizeof padded, &cm));
     assert_true(cm.zero_based && !cm.remote_invalidate);
+    assert_null(iser_cm_decode(padding, sizeof padding, &cm));
+    assert_false(cm.zero_based || cm.remote_invalidate);
     assert_non_null(iser_cm_decode(neither, 3, &cm));
     assert_non_null(iser_cm_decode(odd, 4, &cm));
     assert_non_null(iser_cm_decode(rest, 4, &cm));

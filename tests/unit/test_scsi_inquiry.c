@@ -94,8 +94,8 @@ static void limits(void **state)
     Cmd *cmd = inquiry(s, 0xb0, 64);
     const uint8_t *p = cmd->in->data;
     assert_int_equal(get_be16(p + 2), 60);
-    assert_int_equal(p[4], 1);                         /* WSNZ */
-    assert_int_equal(get_be32(p + 8), 16 * MIB / 512); /* maximum transfer length */
+    assert_int_equal(p[4], 1);            /* WSNZ */
+    assert_int_equal(get_be32(p + 8), 0); /* no maximum transfer length */
     assert_true(lun_thin(s->lun));
     assert_int_equal(get_be32(p + 20), 1 << 20);
     assert_int_equal(get_be32(p + 24), 256);
@@ -218,7 +218,7 @@ static void one_opcode(void **state)
 {
     Scsi *s = *state;
     Cmd *cmd = report_opcodes(s, 1, 0x28, 0);
-    static const uint8_t read_10[] = {0x28, 0x18, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0};
+    static const uint8_t read_10[] = {0x28, 0x18, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff, 0};
     assert_int_equal(cmd->in->data[1], 3);
     assert_int_equal(get_be16(cmd->in->data + 2), 10);
     assert_int_equal(cmd->in->len, 14);

@@ -80,6 +80,10 @@ static void write_same_refused(void **state)
     expect_out(s->nexus, cdb, 16, block, BLOCK, SENSE_INVALID_FIELD_IN_CDB);
     cdb[1] = 0;
     expect_out(s->nexus, cdb, 16, block, 100, SENSE_INVALID_FIELD_IN_IU);
+    uint8_t two_blocks[2 * BLOCK] = {0};
+    expect_out(s->nexus, cdb, 16, two_blocks, sizeof two_blocks, SENSE_INVALID_FIELD_IN_IU);
+    cdb_rw16(cdb, 0x93, 0, 32769);
+    expect_out(s->nexus, cdb, 16, block, BLOCK, SENSE_INVALID_FIELD_IN_CDB);
 }
 
 /* --- UNMAP ------------------------------------------------------------------------------------ */
