@@ -19,8 +19,9 @@ typedef enum {
     AIO_FLUSH,        /* everything done before is on stable storage */
     AIO_DISCARD,      /* deallocate; what is read afterwards is zeros or unchanged, see file.h */
     AIO_WRITE_ZEROES, /* reads as zeros afterwards, by deallocation where AIO_MAY_UNMAP is set */
+    AIO_EXTENT,       /* how far from `offset`, at most `len`, it is all data or all a hole */
 } AioOp;
-#define AIO_OPS 5
+#define AIO_OPS 6
 
 enum {
     AIO_FUA = 1u << 0,       /* WRITE, WRITE_ZEROES: on stable storage before done */
@@ -40,11 +41,15 @@ struct AioReq {
     uint64_t offset, len;
     void (*done)(AioReq *req); /* called from reap(), on the context's thread */
 
-    ssize_t res; /* set before done: `len` (FLUSH: 0), or -errno */
+    ssize_t res; /* set before done: `len` (FLUSH: 0; EXTENT: that of the extent), or -errno */
+    /* EXTENT: set before done. A hole takes no space and reads as zeros; allocated space that was
+     * never written may count as one. Where the store cannot tell, all is data. */
+    bool hole;
 
     /* the engine's own */
     AioReq *next;
-    uint64_t moved; /* bytes already transferred: short transfers are continued from here */
+    uint64_t moved; /* bytes already transferred: short transfers are continued from here; EXTENT:
+                     * its length */
     void *priv;
 };
 

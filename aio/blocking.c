@@ -120,6 +120,43 @@ static int perform_write_zeroes(const AioReq *req, AioCounters *counters)
     return res == 0 && aio_req_is_fua(req) ? aio_file_fdatasync(req->file) : res;
 }
 
+/* No descriptor's position means anything to anybody else: bytes move by preadv2 and pwritev2. */
+static int64_t store_seek(const AioStore *store, uint64_t offset, int whence)
+{
+    int64_t res;
+    do
+        res = aio_sys.seek(store->fd, offset, whence);
+    while (res == -EINTR);
+    return res;
+}
+
+/* Sets req->hole, and returns where what begins at req->offset ends; or -errno. */
+static int64_t find_extent_end(AioReq *req)
+{
+    const AioStore *store = req->file->store;
+    int64_t end = store_seek(store, req->offset, SEEK_DATA);
+
+    if (end == (int64_t)req->offset)
+        return store_seek(store, req->offset, SEEK_HOLE);
+    req->hole = end > 0 || end == -ENXIO;
+    return end == -ENXIO ? store_seek(store, 0, SEEK_END) : end;
+}
+
+static int perform_extent(AioReq *req)
+{
+    req->moved = req->len;
+    if (!req->len || req->file->store->block)
+        return 0;
+    int64_t end = find_extent_end(req);
+    if (end < 0)
+        return is_refusal((int)end) ? 0 : (int)end;
+    if (req->hole && end <= (int64_t)req->offset)
+        return -EIO; /* the file was cut short */
+    /* data that became a hole between the two questions has no end, but was there */
+    req->moved = CLAMP(end - (int64_t)req->offset, 1, (int64_t)req->len);
+    return 0;
+}
+
 static int perform(AioReq *req, AioCounters *counters)
 {
     switch (req->op) {
@@ -132,6 +169,8 @@ static int perform(AioReq *req, AioCounters *counters)
         return perform_discard(req);
     case AIO_WRITE_ZEROES:
         return perform_write_zeroes(req, counters);
+    case AIO_EXTENT:
+        return perform_extent(req);
     }
     return -EINVAL;
 }
@@ -142,6 +181,11 @@ static bool needs_exclusion(const AioReq *req)
 {
     uint64_t unit = req->op == AIO_WRITE ? req->file->offset_align : aio_file_lock_unit(req->file);
     return ((req->offset | req->len) & (unit - 1)) != 0;
+}
+
+static bool changes_bytes(AioOp op)
+{
+    return op == AIO_WRITE || op == AIO_DISCARD || op == AIO_WRITE_ZEROES;
 }
 
 static void range_lock(const AioReq *req, AioRange *range)
@@ -161,7 +205,7 @@ void aio_blocking_perform(AioReq *req, AioCounters *counters)
 {
     AioRanges *ranges = &req->file->store->ranges;
     AioRange range;
-    bool lock = req->file->mode == AIO_DIRECT && req->op != AIO_READ && req->op != AIO_FLUSH;
+    bool lock = req->file->mode == AIO_DIRECT && changes_bytes(req->op);
 
     if (lock)
         range_lock(req, &range);

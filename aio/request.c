@@ -18,12 +18,13 @@ int aio_req_admit(AioReq *req)
 
     req->next = NULL;
     req->moved = 0;
+    req->hole = false;
     req->priv = NULL;
     if (req->op == AIO_FLUSH)
         return aio_file_sync_error(file);
     if (req->len > size || req->offset > size - req->len)
         return -EIO;
-    if (req->op == AIO_READ)
+    if (req->op == AIO_READ || req->op == AIO_EXTENT)
         return 0;
     if (file->store->read_only)
         return -EROFS;
@@ -42,7 +43,7 @@ void aio_req_finish(AioReq *req, int res)
     else
         req->res = res;
     if (req->res == 0 && req->op != AIO_FLUSH)
-        req->res = (ssize_t)req->len;
+        req->res = (ssize_t)(req->op == AIO_EXTENT ? req->moved : req->len);
 }
 
 int aio_iov_slice(const struct iovec *iov, int iovcnt, uint64_t skip, size_t limit,

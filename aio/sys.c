@@ -38,6 +38,12 @@ static int sys_blkdiscard(int fd, uint64_t offset, uint64_t len)
     return ioctl(fd, BLKDISCARD, range) < 0 ? -errno : 0;
 }
 
+static int64_t sys_seek(int fd, uint64_t offset, int whence)
+{
+    off_t at = lseek(fd, (off_t)offset, whence);
+    return at < 0 ? -errno : at;
+}
+
 static int sys_io_submit(void *kernel_ctx, long count, struct iocb **iocbs)
 {
     return io_submit(kernel_ctx, count, iocbs);
@@ -60,6 +66,7 @@ AioSys aio_sys = {
     .fdatasync = sys_fdatasync,
     .fallocate = sys_fallocate,
     .blkdiscard = sys_blkdiscard,
+    .seek = sys_seek,
     .io_submit = sys_io_submit,
     .uring_submit = sys_uring_submit,
     .completed = sys_completed,

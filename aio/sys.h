@@ -18,6 +18,7 @@ typedef struct {
     int (*fdatasync)(int fd);
     int (*fallocate)(int fd, int mode, off_t offset, off_t len);
     int (*blkdiscard)(int fd, uint64_t offset, uint64_t len);
+    int64_t (*seek)(int fd, uint64_t offset, int whence); /* lseek */
     int (*io_submit)(void *kernel_ctx, long count, struct iocb **iocbs);
     int (*uring_submit)(struct io_uring *ring);
     /* The result of a request that the kernel completed by itself (libaio, io_uring). */

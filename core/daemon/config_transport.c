@@ -29,6 +29,13 @@ void config_check_keys(const ConfigReader *reader, const char *group,
     }
 }
 
+/* Transports may name the key in their message; here it is named already. */
+static const char *without_name(const char *message, const char *key, const char *value)
+{
+    g_autofree char *name = g_strdup_printf("%s=%s: ", key, value);
+    return g_str_has_prefix(message, name) ? message + strlen(name) : message;
+}
+
 char **config_transport_keys(const ConfigReader *reader, const char *group,
                              const Transport *transport, const char *const *known, bool in_target,
                              char ***values)
@@ -40,7 +47,8 @@ char **config_transport_keys(const ConfigReader *reader, const char *group,
         if (!value)
             continue;
         if (!transport->check_key(*known, value, in_target, &error))
-            config_reader_complain(reader, group, *known, "%s", error->message);
+            config_reader_complain(reader, group, *known, "%s",
+                                   without_name(error->message, *known, value));
         g_strv_builder_add(keys, *known);
         g_strv_builder_add(texts, value);
     }

@@ -25,6 +25,13 @@ typedef struct {
     gboolean check, verbose, version;
 } Options;
 
+static void options_clear(Options *options)
+{
+    g_free(options->config);
+    g_free(options->bus);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
+
 /* One run, for the signal handlers. */
 typedef struct {
     GMainLoop *loop;
@@ -196,11 +203,9 @@ static int run(const Options *options, const Config *config)
 
 int daemon_main(int argc, char **argv, const Transport *const *transports)
 {
-    Options options = {0};
+    g_auto(Options) options = {0};
     g_autoptr(GError) error = NULL;
     bool good = parse_options(&argc, &argv, &options, &error);
-    g_autofree char *config_path = options.config;
-    g_autofree char *bus = options.bus;
 
     log_start(options.verbose);
     if (!good) {

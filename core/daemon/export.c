@@ -3,6 +3,8 @@
  */
 #include "core/daemon/export.h"
 
+#include "core/daemon/config_text.h"
+
 typedef struct {
     const Transport *transport;
     TransportTarget *target;
@@ -41,8 +43,8 @@ Export *export_new(const ConfigTarget *config, const TransportHost *host)
 static void announce_lun(const Lun *lun)
 {
     const LunSpec *spec = lun_spec(lun);
-    g_autofree char *size = g_format_size_full(spec->size, G_FORMAT_SIZE_IEC_UNITS);
-    g_message("LUN %s/%u: %s, %s, blocks of %u bytes, engine %s%s%s", spec->target_name,
+    g_autofree char *size = text_from_size(spec->size);
+    g_message("LUN %s/%u: %s, %s bytes in blocks of %u, engine %s%s%s", spec->target_name,
               spec->number, spec->path ? spec->path : "no store", size, spec->block_size,
               lun_engine(lun)->name,
               spec->path ? (lun_mode(lun) == AIO_DIRECT ? " direct" : " buffered") : "",

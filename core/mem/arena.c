@@ -287,12 +287,23 @@ static size_t alignment_of(size_t size)
     return size >= PAGE ? PAGE : (size_t)1 << (64 - __builtin_clzl(MAX(size, 64) - 1));
 }
 
+/* jemalloc joins freed pieces below 16 KiB with their neighbours only when it purges them - which
+ * the hooks refuse, but by then they are joined. */
+static void *alloc_after_joining(Arena *arena, size_t size, int flags)
+{
+    arena_flush_tcache(arena);
+    return control_arena(arena, "purge", NULL, 0, NULL) ? mallocx(size, flags) : NULL;
+}
+
 void *arena_alloc(Arena *arena, size_t size)
 {
     g_assert(size > 0 && size <= ARENA_BUFFER_MAX);
     LoopSlot *slot = own_slot(arena);
-    int flags = MALLOCX_ARENA(arena->index) | MALLOCX_ALIGN(alignment_of(size));
-    void *buffer = mallocx(size, flags | tcache_flags(arena, slot));
+    int flags =
+        MALLOCX_ARENA(arena->index) | MALLOCX_ALIGN(alignment_of(size)) | tcache_flags(arena, slot);
+    void *buffer = mallocx(size, flags);
+    if (!buffer)
+        buffer = alloc_after_joining(arena, size, flags);
     if (!buffer) {
         slot_add(arena, slot, &slot->failures, 1);
         want_growth(arena);

@@ -143,18 +143,31 @@ static void retry_flush(LoopFlush *flush)
     grant_waiting((MemoryLoop *)((char *)flush - offsetof(MemoryLoop, retry)));
 }
 
+static void retry_call(void *arg);
+
+static void poke(MemoryLoop *home)
+{
+    if (!atomic_exchange(&home->poked, true))
+        loop_call(home->loop, retry_call, home);
+}
+
+static void poke_others(Memory *memory, const MemoryLoop *own)
+{
+    for (unsigned i = 0; i < memory->n_loops; i++)
+        if (&memory->loops[i] != own && atomic_load(&memory->loops[i].n_waiting) > 0)
+            poke(&memory->loops[i]);
+}
+
 static void retry_call(void *arg)
 {
     MemoryLoop *home = arg;
     atomic_store(&home->poked, false);
     arena_flush_tcache(home->memory->arena); /* what lies idle here may be what another waits for */
     grant_waiting(home);
-}
-
-static void poke(MemoryLoop *home)
-{
-    if (!atomic_exchange(&home->poked, true))
-        loop_call(home->loop, retry_call, home);
+    /* Whoever tried before this loop had flushed tries again. A loop that waits itself need not
+     * say so: it will when it releases. So the pokes come to an end. */
+    if (atomic_load(&home->n_waiting) == 0)
+        poke_others(home->memory, home);
 }
 
 void memory_retry(Memory *memory)
@@ -167,9 +180,7 @@ static void wake_waiters(Memory *memory, MemoryLoop *own)
 {
     if (atomic_load(&own->n_waiting) > 0)
         loop_flush_later(own->loop, &own->retry);
-    for (unsigned i = 0; i < memory->n_loops; i++)
-        if (&memory->loops[i] != own && atomic_load(&memory->loops[i].n_waiting) > 0)
-            poke(&memory->loops[i]);
+    poke_others(memory, own);
 }
 
 bool segment_acquire(MemoryClient *client, Segment *segment, size_t len)
@@ -206,8 +217,10 @@ void segment_release(Segment *segment)
     atomic_fetch_sub(&memory->admitted, segment->cost);
     segment->len = segment->cost = 0;
     client->held--;
-    if (atomic_load(&memory->n_waiting) > 0)
+    if (atomic_load(&memory->n_waiting) > 0) {
+        arena_flush_tcache(memory->arena); /* or a waiter of another loop could not have it */
         wake_waiters(memory, client->home);
+    }
 }
 
 /* --- making and ending ------------------------------------------------------------------------ */

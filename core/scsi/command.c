@@ -20,11 +20,12 @@
 #define FF2 0xff, 0xff
 #define FF4 FF2, FF2
 #define FF8 FF4, FF4
-/* Byte 1, then LBA and length where READ and WRITE have them; group number and control are 0. */
+/* Byte 1, then LBA and length where READ and WRITE have them; the group number means nothing here but
+ * is allowed, control is 0. */
 #define RANGE_6            {0, 0x1f, FF2, 0xff, 0}
-#define RANGE_10(byte1)    {0, byte1, FF4, 0, FF2, 0}
-#define RANGE_12(byte1)    {0, byte1, FF4, FF4, 0, 0}
-#define RANGE_16(byte1)    {0, byte1, FF8, FF4, 0, 0}
+#define RANGE_10(byte1)    {0, byte1, FF4, 0x1f, FF2, 0}
+#define RANGE_12(byte1)    {0, byte1, FF4, FF4, 0x1f, 0}
+#define RANGE_16(byte1)    {0, byte1, FF8, FF4, 0x1f, 0}
 
 enum {
     DPO = 0x10, FUA = 0x08, BYTCHK = 0x06, IMMED = 0x02, SYNC_NV = 0x04, UNMAP = 0x08, NDOB = 0x01,
@@ -89,6 +90,8 @@ const Command commands[] = {
      RANGE_16(UNMAP | NDOB), write_same_16_run},
     {0x9e, true, 0x10, 16, 0, COMMAND_OTHER, "READ CAPACITY (16)",
      {0, 0, FF8, FF4, 0x01, 0}, read_capacity_16_run},
+    {0x9e, true, 0x12, 16, COMMAND_NEEDS_THIN, COMMAND_OTHER, "GET LBA STATUS",
+     {0, 0, FF8, FF4, 0, 0}, get_lba_status_run},
     {0xa0, false, 0, 12, ANYWHERE, COMMAND_OTHER, "REPORT LUNS",
      {0, 0, 0xff, 0, 0, 0, FF4, 0, 0}, report_luns_run},
     {0xa3, true, 0x0c, 12, 0, COMMAND_OTHER, "REPORT SUPPORTED OPERATION CODES",

@@ -6,8 +6,7 @@
 #include "core/scsi/task_impl.h"
 #include "core/scsi/transfer.h"
 
-#define MAX_TRANSFER_DEFAULT (UINT64_C(16) << 20) /* bytes */
-#define FUA                  0x08                 /* byte 1 of the CDB */
+#define FUA 0x08 /* byte 1 of the CDB */
 
 /* --- ranges ----------------------------------------------------------------------------------- */
 
@@ -32,13 +31,13 @@ bool disk_extent(Task *task, Extent *extent)
 
 uint64_t disk_max_transfer_blocks(const Lun *lun)
 {
-    uint64_t max = lun->spec.max_transfer ? lun->spec.max_transfer : MAX_TRANSFER_DEFAULT;
-    return MAX(max >> lun->block_shift, 1);
+    return lun->spec.max_transfer >> lun->block_shift;
 }
 
 bool disk_check_transfer_length(Task *task, const Extent *extent)
 {
-    if (G_LIKELY(extent->blocks <= disk_max_transfer_blocks(task_lun(task))))
+    uint64_t max = disk_max_transfer_blocks(task_lun(task));
+    if (G_LIKELY(max == 0 || extent->blocks <= max))
         return true;
     static const uint8_t length_byte[8] = {4, 7, 7, 0, 10, 6, 0, 0};
     task_fail_cdb(task, length_byte[task->cdb[0] >> 5], 7);

@@ -22,7 +22,7 @@ bool disk_extent(Task *task, Extent *extent);
 bool disk_check_range(Task *task, uint64_t lba, uint64_t blocks);
 /* False after task_fail() when the extent is longer than VPD page B0 allows. */
 bool disk_check_transfer_length(Task *task, const Extent *extent);
-uint64_t disk_max_transfer_blocks(const Lun *lun);
+uint64_t disk_max_transfer_blocks(const Lun *lun); /* 0: no limit */
 
 /* AIO_FUA where the CDB, or a write cache that is off, asks for it. */
 unsigned disk_write_flags(const Task *task);

@@ -112,7 +112,7 @@ static unsigned block_limits(const Task *task, uint8_t *p)
     p[0] = 0x01; /* WSNZ */
     put_be16(p + 2, (uint16_t)MAX(4096 >> lun->block_shift, 1));
     put_be32(p + 4, (uint32_t)MIN(max, UINT32_MAX));
-    put_be32(p + 8, (uint32_t)MIN(max, best));
+    put_be32(p + 8, (uint32_t)(max ? MIN(max, best) : best));
     if (lun->thin) {
         put_be32(p + 16, UNMAP_MAX_BLOCKS);
         put_be32(p + 20, UNMAP_MAX_DESCRIPTORS);

@@ -26,7 +26,7 @@ typedef struct {
     const AioEngine *engine;
     AioParams params;
     AioMode mode;
-    uint64_t max_transfer; /* bytes for VPD B0; 0: auto */
+    uint64_t max_transfer; /* bytes for VPD B0; 0: no limit */
     const char *serial;    /* NULL: derived */
     uint64_t naa;          /* 0: derived */
     LunThin thin;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* WRITE SAME and UNMAP (SBC-3 5.35, 5.48): ranges of blocks without data of their own. */
+/* WRITE SAME and UNMAP (SBC-3 5.35, 5.48): ranges of blocks without data of their own; and GET LBA
+ * STATUS (SBC-3 5.4), which tells where they are. */
 #pragma once
 
 #include "core/scsi/task.h"
@@ -14,3 +15,6 @@ void write_same_16_run(Task *task);
 uint64_t write_same_max_blocks(const Lun *lun);
 
 void unmap_run(Task *task);
+
+/* Mapped are all units of the unmap granularity (VPD page B0) of which the store keeps any data. */
+void get_lba_status_run(Task *task);

@@ -7,6 +7,20 @@
 
 #include <string.h>
 
+void reply_send(Transfer *t, unsigned len, uint32_t allocation_length)
+{
+    Task *task = t->task;
+    g_assert(len <= t->segment.len);
+    task->data_in_wanted = MIN(len, allocation_length);
+    t->len = (uint32_t)MIN(task->data_in_wanted, task->data_in_len);
+    if (t->len > 0) {
+        transfer_put_last(t);
+        return;
+    }
+    transfer_end(t);
+    task_complete(task, NULL);
+}
+
 static void build_reply(Transfer *t)
 {
     Task *task = t->task;
@@ -19,15 +33,7 @@ static void build_reply(Transfer *t)
         return;
     }
     task->busy--;
-    g_assert(len <= t->segment.len);
-    task->data_in_wanted = MIN(len, task->end);
-    t->len = (uint32_t)MIN(task->data_in_wanted, task->data_in_len);
-    if (t->len > 0) {
-        transfer_put_last(t);
-        return;
-    }
-    transfer_end(t);
-    task_complete(task, NULL);
+    reply_send(t, len, (uint32_t)task->end);
 }
 
 void reply(Task *task, unsigned max, uint32_t allocation_length, ReplyBuild build)

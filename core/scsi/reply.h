@@ -12,6 +12,10 @@ typedef unsigned (*ReplyBuild)(Task *task, uint8_t *data);
  * for. max <= ARENA_BUFFER_MAX. Ends the task. */
 void reply(Task *task, unsigned max, uint32_t allocation_length, ReplyBuild build);
 
+/* The end of a reply made in a transfer of the handler's own: sends the first `len` bytes of its
+ * segment, which is contiguous, cut in the same way. Ends the task. */
+void reply_send(Transfer *transfer, unsigned len, uint32_t allocation_length);
+
 /* Fetches a parameter list; then(transfer) finds its bytes, of which there are transfer->len
  * (less than `length` where the initiator offered less), at parameter_data(). The transfer is
  * then() 's to end. length <= ARENA_BUFFER_MAX, not 0. */

@@ -235,7 +235,7 @@ void task_fail_errno(Task *task, AioOp op, int error)
         task_fail(task, SENSE_INTERNAL_TARGET_FAILURE);
         return;
     default:
-        task_fail(task, op == AIO_READ ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
+        task_fail(task, op == AIO_READ || op == AIO_EXTENT ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
     }
 }
 

@@ -9,8 +9,7 @@
 
 #include <string.h>
 
-#define MAX_BYTES  (UINT64_C(256) << 20) /* of one command */
-#define ZERO_BYTES (UINT64_C(16) << 20)  /* of one request: an abort waits for no more */
+#define MAX_BYTES (UINT64_C(16) << 20) /* of one command: what one WRITE could undo */
 
 enum { UNMAP = 0x08, NDOB = 0x01 };
 
@@ -26,35 +25,26 @@ static void range_done(Transfer *t)
     task_complete(task, NULL);
 }
 
-/* The next part of the range; its length, 0 at the end. */
-static uint64_t next_part(Transfer *t, uint64_t max, uint64_t *offset)
-{
-    Task *task = t->task;
-    uint64_t len = MIN(task->end - task->position, max);
-    *offset = task->store_offset + task->position;
-    task->position += len;
-    return len;
-}
-
+/* The block, which fills the segment by now, is written again and again. */
 static void write_copies(Transfer *t)
 {
-    uint64_t offset, len = next_part(t, t->segment.iov[0].iov_len, &offset);
+    Task *task = t->task;
+    uint64_t offset = task->store_offset + task->position;
+    uint64_t len = MIN(task->end - task->position, t->segment.iov[0].iov_len);
     if (len == 0) {
         range_done(t);
         return;
     }
+    task->position += len;
     t->iov[0] = (struct iovec){t->segment.iov[0].iov_base, len};
-    transfer_store(t, AIO_WRITE, t->task->store_flags, offset, len, t->iov, 1, write_copies);
+    transfer_store(t, AIO_WRITE, task->store_flags & AIO_FUA, offset, len, t->iov, 1, write_copies);
 }
 
 static void write_zeros(Transfer *t)
 {
-    uint64_t offset, len = next_part(t, ZERO_BYTES, &offset);
-    if (len == 0)
-        range_done(t);
-    else
-        transfer_store(t, AIO_WRITE_ZEROES, t->task->store_flags, offset, len, NULL, 0,
-                       write_zeros);
+    const Task *task = t->task;
+    transfer_store(t, AIO_WRITE_ZEROES, task->store_flags, task->store_offset, task->end, NULL, 0,
+                   range_done);
 }
 
 static void copy_block(Transfer *t, size_t block)
@@ -114,7 +104,7 @@ static void write_same(Task *task, int length_byte, bool no_data)
     task->data_out_wanted = no_data ? 0 : block;
     if (no_data)
         transfer_begin(t, 0, 0, 0, write_zeros);
-    else if (task->data_out_len < block)
+    else if (task->data_out_len != block)
         task_fail(task, SENSE_INVALID_FIELD_IN_IU);
     else
         transfer_begin(t, 0, block, MIN(extent.len, ARENA_BUFFER_MAX), fetch_block);

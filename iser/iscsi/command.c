@@ -141,7 +141,6 @@ static void command_begin(IscsiCommand *command, IscsiSession *session, DmPdu *p
     const uint8_t *bhs = pdu->bhs;
     uint8_t flags = bhs[PDU_FLAGS];
     Task *task = &command->task;
-    memset(task, 0, offsetof(Task, transfers)); /* the transfers were left idle */
     task->nexus = session->nexus;
     task->transport = &command_transport;
     task->tag = pdu_itt(bhs);
@@ -163,10 +162,8 @@ static void command_begin(IscsiCommand *command, IscsiSession *session, DmPdu *p
     command->staged_tail = &command->staged;
     command->waiting = NULL;
 
-    if (flags & COMMAND_WRITE)
-        task->data_out_len = command->edtl;
-    if (flags & COMMAND_READ)
-        task->data_in_len = command->edtl;
+    task->data_out_len = flags & COMMAND_WRITE ? command->edtl : 0;
+    task->data_in_len = flags & COMMAND_READ ? command->edtl : 0;
     task->immediate = pdu->data;
     task->immediate_len = pdu->data_len;
 }

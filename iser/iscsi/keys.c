@@ -54,7 +54,7 @@ const KeyRow iscsi_keys[] = {
     {"MaxBurstLength", KEY_MIN, BOTH | LOGIN | TUNED | KEY_NORMAL_ONLY, RANGE(512, MAX24),
      VALUES(262144, 1048576), FIELD(max_burst_length)},
     {"FirstBurstLength", KEY_MIN, BOTH | LOGIN | TUNED | KEY_NORMAL_ONLY, RANGE(512, MAX24),
-     VALUES(65536, 262144), FIELD(first_burst_length)},
+     VALUES(65536, 16384), FIELD(first_burst_length)},
     {"DefaultTime2Wait", KEY_MAX, BOTH | LOGIN | TUNED, RANGE(0, 3600), VALUES(2, 2),
      FIELD(default_time2wait)},
     {"DefaultTime2Retain", KEY_MIN, BOTH | LOGIN | TUNED, RANGE(0, 3600), VALUES(20, 0),

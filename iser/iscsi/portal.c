@@ -6,6 +6,40 @@
 #define LOGIN_TIMEOUT_MS 15000
 #define LOGINS_MAX       128
 
+const char *const iscsi_portal_keys[] = {"login-timeout", "max-logins", NULL};
+
+static bool parse_range(const char *key, const char *value, uint32_t low, uint32_t high,
+                        uint32_t *out, GError **error)
+{
+    if (keys_parse_number(value, out) && *out >= low && *out <= high)
+        return true;
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                "%s=%s: must be a number from %u to %u", key, value, low, high);
+    return false;
+}
+
+bool iscsi_portal_set(IscsiPortalConfig *config, const char *key, const char *value, GError **error)
+{
+    IscsiPortalConfig scratch;
+    uint32_t number;
+    if (!config)
+        config = &scratch;
+    if (!strcmp(key, "login-timeout")) {
+        if (!parse_range(key, value, 1, 3600, &number, error))
+            return false;
+        config->login_timeout_ms = number * 1000;
+        return true;
+    }
+    if (!strcmp(key, "max-logins")) {
+        if (!parse_range(key, value, 1, 65536, &number, error))
+            return false;
+        config->max_logins = number;
+        return true;
+    }
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_KEY_NOT_FOUND, "%s: no such key", key);
+    return false;
+}
+
 /* --- the portal --------------------------------------------------------------------------------*/
 
 IscsiPortal *iscsi_portal_new(const TransportHost *host, const IscsiPortalConfig *config)
@@ -76,10 +110,8 @@ static bool take_key(TransportTarget *target, const char *key, const char *value
 
 bool iscsi_portal_check_key(const char *key, const char *value, bool in_target, GError **error)
 {
-    if (in_target)
-        return keys_set(NULL, key, value, error);
-    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_KEY_NOT_FOUND, "%s: no such key", key);
-    return false;
+    return in_target ? keys_set(NULL, key, value, error)
+                     : iscsi_portal_set(NULL, key, value, error);
 }
 
 static void target_free(TransportTarget *target)

@@ -15,8 +15,15 @@ typedef struct {
     uint16_t group_tag;        /* target portal group tag: one per transport, as each has target
                                 * ports of its own */
     unsigned login_timeout_ms; /* 0: 15 s */
-    unsigned max_logins;       /* connections without a session at a time; 0: 128 */
+    unsigned max_logins;       /* connections without a session at a time, the oldest makes room;
+                                * 0: 128 */
 } IscsiPortalConfig;
+
+/* Keys of the transport's own group (login-timeout, max-logins); NULL-terminated. */
+extern const char *const iscsi_portal_keys[];
+/* Checks such a key and sets it; config may be NULL. */
+bool iscsi_portal_set(IscsiPortalConfig *config, const char *key, const char *value,
+                      GError **error);
 
 /* host stays valid until iscsi_portal_free(). */
 IscsiPortal *iscsi_portal_new(const TransportHost *host, const IscsiPortalConfig *config);
@@ -28,7 +35,7 @@ void iscsi_portal_free(IscsiPortal *portal);
 void iscsi_portal_add_address(IscsiPortal *portal, const struct sockaddr_storage *address);
 void iscsi_portal_remove_address(IscsiPortal *portal, const struct sockaddr_storage *address);
 
-/* Members of Transport. */
+/* What members of Transport do; Transport.target_keys is iscsi_file_keys (keys.h). */
 bool iscsi_portal_check_key(const char *key, const char *value, bool in_target, GError **error);
 TransportTarget *iscsi_portal_add_target(IscsiPortal *portal, const TransportTargetSpec *spec,
                                          GError **error);

@@ -132,11 +132,12 @@ void unsolicited_receive(IscsiSession *session, DmPdu *pdu)
         session->dm->dm->release_pdu(pdu);
         return;
     }
-    SenseCode wrong = command->failing ? SENSE_NO_SENSE : check(command, pdu);
     bool final = pdu_final(pdu->bhs);
+    bool ignored = command->failing || command->answer_held; /* only its end is waited for */
+    SenseCode wrong = ignored ? SENSE_NO_SENSE : check(command, pdu);
     if (wrong != SENSE_NO_SENSE)
         command_fail(command, wrong);
-    if (command->failing || command->answer_held)
+    if (ignored || wrong != SENSE_NO_SENSE)
         session->dm->dm->release_pdu(pdu);
     else
         stage(command, pdu);

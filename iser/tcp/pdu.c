@@ -78,6 +78,8 @@ TcpPduResult tcp_pdu_take(TcpConn *conn, const uint8_t *header, TcpPdu **out)
     pdu->base.conn = &conn->base;
     pdu->base.exp_data_sn = pdu->burst_left = 0;
     pdu->base.next = NULL;
+    pdu->gets = NULL;
+    pdu->open_r2ts = 0;
     copy_header(pdu, header);
     *out = pdu;
     return TCP_PDU_TAKEN;

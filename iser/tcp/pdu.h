@@ -17,6 +17,10 @@ struct TcpPdu {
     /* Of a SCSI command: how much a sequence of Data-In may still hold after everything that was
      * queued; 0 at the start of one. Bytes. */
     uint32_t burst_left;
+    /* Of a SCSI command: its moves that wait for Data-Out, in the order of get_data, and how many
+     * R2Ts of it are open. */
+    DmMove *gets;
+    unsigned open_r2ts;
 };
 
 /* All on the home loop. Both limits stop a peer that sends more than its window: its socket is not

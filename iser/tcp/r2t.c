@@ -101,29 +101,65 @@ static uint32_t tag_of_burst(const DmMove *move, uint32_t burst)
     return move->transfer_tag | (burst & BURST_MASK);
 }
 
-static void send_r2t(TcpConn *conn, const DmMove *move, uint32_t at, uint32_t len)
+static TcpR2tSlot *slot_of(const TcpConn *conn, const DmMove *move)
 {
+    return &conn->r2ts.slots[tag_slot(move->transfer_tag)];
+}
+
+static void send_r2t(TcpConn *conn, TcpR2tSlot *slot)
+{
+    const DmMove *move = slot->move;
+    TcpPdu *command = (TcpPdu *)move->command;
+    uint32_t len = MIN(conn->limits.max_burst, move->len - slot->asked);
     uint8_t bhs[ISCSI_BHS_LEN];
     memcpy(bhs, move->bhs, sizeof bhs);
     bhs[PDU_FLAGS] = PDU_FINAL;
-    put_be32(bhs + PDU_TTT, tag_of_burst(move, burst_of(conn, at)));
-    put_be32(bhs + R2T_SN, move->command->exp_data_sn++);
-    put_be32(bhs + DATA_OFFSET, move->offset + at);
+    /* Those of the template may be of long ago. */
+    put_be32(bhs + PDU_STAT_SN, conn->tx.serials.stat_sn);
+    put_be32(bhs + PDU_EXP_CMD_SN, conn->tx.serials.exp_cmd_sn);
+    put_be32(bhs + PDU_MAX_CMD_SN, conn->tx.serials.max_cmd_sn);
+    put_be32(bhs + PDU_TTT, tag_of_burst(move, burst_of(conn, slot->asked)));
+    put_be32(bhs + R2T_SN, command->base.exp_data_sn++);
+    put_be32(bhs + DATA_OFFSET, move->offset + slot->asked);
     put_be32(bhs + R2T_DESIRED_LENGTH, len);
+    slot->asked += len;
+    command->open_r2ts++;
     tcp_tx_send_control(conn, bhs, NULL, 0);
 }
 
-/* Sends R2Ts for the bursts that may be outstanding now. */
-static void ask(TcpConn *conn, TcpR2tSlot *slot)
+/* Sends the R2Ts of a command that may be open now: in the order of its data, and as many as
+ * MaxOutstandingR2T allows the command, however many moves it has. */
+static void ask(TcpConn *conn, TcpPdu *command)
 {
-    const DmMove *move = slot->move;
-    uint32_t first = burst_of(conn, move->moved);
-    while (slot->asked < move->len && !slot->spoilt &&
-           burst_of(conn, slot->asked) - first < conn->limits.max_r2t) {
-        uint32_t len = MIN(conn->limits.max_burst, move->len - slot->asked);
-        send_r2t(conn, move, slot->asked, len);
-        slot->asked += len;
+    if (conn->state != TCP_OPEN)
+        return;
+    for (const DmMove *move = command->gets; move; move = move->next) {
+        TcpR2tSlot *slot = slot_of(conn, move);
+        if (slot->spoilt)
+            return;
+        while (slot->asked < move->len) {
+            if (command->open_r2ts == conn->limits.max_r2t)
+                return;
+            send_r2t(conn, slot);
+        }
     }
+}
+
+static void append_get(TcpPdu *command, DmMove *move)
+{
+    DmMove **at = &command->gets;
+    while (*at)
+        at = &(*at)->next;
+    move->next = NULL;
+    *at = move;
+}
+
+static void remove_get(TcpPdu *command, DmMove *move)
+{
+    DmMove **at = &command->gets;
+    while (*at != move)
+        at = &(*at)->next;
+    *at = move->next;
 }
 
 void tcp_r2t_start(TcpConn *conn, DmMove *move)
@@ -137,32 +173,44 @@ void tcp_r2t_start(TcpConn *conn, DmMove *move)
     move->moved = 0;
     move->transfer_tag = (uint32_t)index << (GENERATION_BITS + BURST_BITS) | slot->generation
                                                                                  << BURST_BITS;
-    if (conn->state == TCP_OPEN)
-        ask(conn, slot);
+    tcp_tx_note_serials(&conn->tx, move->bhs);
+    append_get((TcpPdu *)move->command, move);
+    ask(conn, (TcpPdu *)move->command);
 }
 
-static void finish(TcpConn *conn, unsigned index, int error)
+/* Bursts asked for that have not come whole. */
+static unsigned open_bursts(const TcpConn *conn, const TcpR2tSlot *slot)
 {
-    DmMove *move = conn->r2ts.slots[index].move;
-    give_slot(&conn->r2ts, index);
+    if (slot->move->moved == slot->asked)
+        return 0;
+    return burst_of(conn, slot->asked - 1) - burst_of(conn, slot->move->moved) + 1;
+}
+
+static void finish(TcpConn *conn, TcpR2tSlot *slot, int error)
+{
+    DmMove *move = slot->move;
+    TcpPdu *command = (TcpPdu *)move->command;
+    command->open_r2ts -= open_bursts(conn, slot);
+    remove_get(command, move);
+    give_slot(&conn->r2ts, tag_slot(move->transfer_tag));
+    ask(conn, command);
     move->done(move, error);
 }
 
 void tcp_r2t_cancel(TcpConn *conn, DmMove *move)
 {
-    unsigned index = tag_slot(move->transfer_tag);
-    TcpR2tSlot *slot = &conn->r2ts.slots[index];
+    TcpR2tSlot *slot = slot_of(conn, move);
     g_assert(slot->move == move);
     slot->cancelled = slot->generation;
     tcp_rx_forget(conn, move);
-    finish(conn, index, -ECANCELED);
+    finish(conn, slot, -ECANCELED);
 }
 
 void tcp_r2t_abandon_all(TcpConn *conn)
 {
     for (unsigned i = 0; i < conn->r2ts.made; i++)
         if (conn->r2ts.slots[i].move)
-            finish(conn, i, -ECONNRESET);
+            finish(conn, &conn->r2ts.slots[i], -ECONNRESET);
 }
 
 /* Where the burst ends that the next byte belongs to; in the move. */
@@ -179,7 +227,6 @@ static bool expected(const TcpConn *conn, const TcpR2tSlot *slot, const uint8_t 
     uint32_t end = burst_end(conn, slot), len = bhs_data_len(bhs);
     return pdu_itt(bhs) == pdu_itt(move->bhs) && move->moved < end && len <= end - move->moved &&
            pdu_ttt(bhs) == tag_of_burst(move, burst_of(conn, move->moved)) &&
-           get_be32(bhs + DATA_SN) == slot->data_sn &&
            get_be32(bhs + DATA_OFFSET) == move->offset + move->moved &&
            pdu_final(bhs) == (move->moved + len == end);
 }
@@ -202,15 +249,20 @@ TcpR2tMatch tcp_r2t_match(TcpConn *conn, const uint8_t *bhs, DmMove **move, IovC
 
 void tcp_r2t_arrived(TcpConn *conn, DmMove *move, const uint8_t *bhs, bool spoilt)
 {
-    unsigned index = tag_slot(move->transfer_tag);
-    TcpR2tSlot *slot = &conn->r2ts.slots[index];
+    TcpR2tSlot *slot = slot_of(conn, move);
+    TcpPdu *command = (TcpPdu *)move->command;
+    uint32_t data_sn = get_be32(bhs + DATA_SN);
+    slot->spoilt |= spoilt || data_sn != slot->data_sn;
+    slot->data_sn = data_sn + 1;
     move->moved += bhs_data_len(bhs);
-    slot->data_sn = pdu_final(bhs) ? 0 : slot->data_sn + 1;
-    slot->spoilt |= spoilt;
+    if (pdu_final(bhs)) {
+        slot->data_sn = 0;
+        command->open_r2ts--;
+    }
     if (slot->spoilt && move->moved == slot->asked)
-        finish(conn, index, -EBADMSG);
+        finish(conn, slot, -EBADMSG);
     else if (move->moved == move->len)
-        finish(conn, index, 0);
+        finish(conn, slot, 0);
     else if (pdu_final(bhs))
-        ask(conn, slot);
+        ask(conn, command);
 }

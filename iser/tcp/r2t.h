@@ -30,9 +30,10 @@ void tcp_r2t_cancel(TcpConn *conn, DmMove *move);
 /* Ends every move with done(-ECONNRESET). */
 void tcp_r2t_abandon_all(TcpConn *conn);
 
-/* Checks the header of a solicited Data-Out: ITT, TTT, DataSN, offset, length and F bit. Of a LIVE
- * one: its move, and where its data goes. */
+/* Checks the header of a solicited Data-Out: ITT, TTT, offset, length and F bit. Of a LIVE one: its
+ * move, and where its data goes. */
 TcpR2tMatch tcp_r2t_match(TcpConn *conn, const uint8_t *bhs, DmMove **move, IovCursor *to);
-/* The data of a LIVE Data-Out is in its place, or was spoilt on the way (the move then ends with
- * -EBADMSG when everything asked for has come). May call done. */
+/* The data of a LIVE Data-Out is in its place. When it was spoilt on the way, or its DataSN says
+ * that another is missing (RFC 7143 7.8, 7.9), the move ends with -EBADMSG once everything asked
+ * for has come. May call done. */
 void tcp_r2t_arrived(TcpConn *conn, DmMove *move, const uint8_t *bhs, bool spoilt);

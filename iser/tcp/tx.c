@@ -152,11 +152,35 @@ static void finish(TcpTx *tx, TcpTxItem *item, int error)
         move->done(move, error);
 }
 
+/* Whether the PDU takes a StatSN for itself, or only tells the next (RFC 7143 11.7.4, 11.8.4,
+ * 11.19.3). */
+static bool has_status(const uint8_t *bhs)
+{
+    switch (pdu_opcode(bhs)) {
+    case ISCSI_R2T:
+        return false;
+    case ISCSI_NOP_IN:
+        return pdu_itt(bhs) != ISCSI_NO_TAG;
+    default:
+        return true;
+    }
+}
+
+void tcp_tx_note_serials(TcpTx *tx, const uint8_t *bhs)
+{
+    tx->serials.exp_cmd_sn = get_be32(bhs + PDU_EXP_CMD_SN);
+    tx->serials.max_cmd_sn = get_be32(bhs + PDU_MAX_CMD_SN);
+    /* StatSN is reserved in a Data-In without status. */
+    if (pdu_opcode(bhs) != ISCSI_DATA_IN || bhs[PDU_FLAGS] & DATA_IN_STATUS)
+        tx->serials.stat_sn = get_be32(bhs + PDU_STAT_SN) + has_status(bhs);
+}
+
 void tcp_tx_send_control(TcpConn *conn, const uint8_t *bhs, const void *data, uint32_t len)
 {
     if (conn->state != TCP_OPEN)
         return;
     TcpTxItem *item = take_item(conn, NULL);
+    tcp_tx_note_serials(&conn->tx, bhs);
     memcpy(item->bhs, bhs, ISCSI_BHS_LEN);
     if (len > 0)
         item->data = (struct iovec){g_memdup2(data, len), len};
@@ -195,6 +219,7 @@ static void number_data_in(TcpConn *conn, const TcpTxItem *item)
 void tcp_tx_put(TcpConn *conn, DmMove *move)
 {
     TcpTxItem *item = take_item(conn, move);
+    tcp_tx_note_serials(&conn->tx, move->bhs);
     item->from = (IovCursor){move->iov, 0};
     item->burst_left = ((TcpPdu *)move->command)->burst_left;
     item->sn = move->command->exp_data_sn;

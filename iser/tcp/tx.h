@@ -24,10 +24,16 @@ typedef struct {
     TcpTxItem *first, **last; /* FIFO */
 } TcpTxList;
 
+/* The serial numbers that a PDU without status would carry now. */
+typedef struct {
+    uint32_t stat_sn, exp_cmd_sn, max_cmd_sn;
+} TcpSerials;
+
 /* On the home loop. Items wait in `queue`; a batch frames as many as fit and goes out by one system
  * call; those that it frames whole wait in `framed` until its last byte is accepted. */
 typedef struct {
     TcpTxList queue, framed;
+    TcpSerials serials; /* after what was queued last */
     unsigned count;     /* items in both */
     size_t copied;      /* bytes of control PDUs' data in both */
     TcpTxItem *free;    /* to be used again */
@@ -50,6 +56,8 @@ void tcp_tx_deinit(TcpConn *conn); /* no item is left (asserted) */
 /* DataSegmentLength is filled in; data is copied. */
 void tcp_tx_send_control(TcpConn *conn, const uint8_t *bhs, const void *data, uint32_t len);
 void tcp_tx_put(TcpConn *conn, DmMove *move);
+/* Learns the serial numbers from a header that the session layer has just made. */
+void tcp_tx_note_serials(TcpTx *tx, const uint8_t *bhs);
 /* Takes the move out of the queue, or lets it end after what is on its way. */
 void tcp_tx_cancel(TcpConn *conn, DmMove *move);
 /* Drops everything, with done(-ECONNRESET) for moves. */

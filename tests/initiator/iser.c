@@ -200,9 +200,12 @@ static bool iser_full_feature(Wire *wire, const Params *params, GError **error)
     w->data_limit = params->value[KEY_INITIATOR_RECV_DSL];
     /* Initiators that never say this key advertise solicited data only, so that is the usual. */
     w->solicited_only = !params->offered[KEY_SOLICITED_ONLY] || params->value[KEY_SOLICITED_ONLY];
-    if (!params->value[KEY_RDMA_EXTENSIONS])
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "target refused RDMAExtensions");
-    return params->value[KEY_RDMA_EXTENSIONS];
+    /* Whoever does not offer it, in discovery or to see what happens, gets what the target allows.
+     */
+    if (params->value[KEY_RDMA_EXTENSIONS] || !params->offered[KEY_RDMA_EXTENSIONS])
+        return true;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "target refused RDMAExtensions");
+    return false;
 }
 
 static bool check_completion(IserWire *w, const struct ibv_wc *wc, const char *what)

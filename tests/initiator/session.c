@@ -69,7 +69,9 @@ static TextKeys *make_offers(const SessionOptions *options)
     for (size_t i = 0; i < G_N_ELEMENTS(usual_offers); i++)
         if (options->target || fits_discovery(usual_offers[i][0]))
             text_keys_add(offers, usual_offers[i][0], usual_offers[i][1]);
-    options->url->ops->add_offers(&options->wire, offers);
+    /* RFC 7145 section 6.3: its keys are irrelevant in a discovery session, too. */
+    if (options->target)
+        options->url->ops->add_offers(&options->wire, offers);
     for (unsigned i = 0; options->keys && i < text_keys_count(options->keys); i++) {
         text_keys_pair(options->keys, i, &name, &value);
         /* "Key=" takes a usual offer out. */

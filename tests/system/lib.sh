@@ -55,12 +55,9 @@ write_config() {
 bus=none
 [iscsi]
 listen=127.0.0.1:$tcp_port
-[iser]
-listen=127.0.0.1:$iser_port
-[target $iqn]
-transports=${transports:-iscsi}
-allow=all
 TXT
+	case ${transports:-iscsi} in *iser*) printf '[iser]\nlisten=127.0.0.1:%s\n' "$iser_port" >>"$work/rtgt.conf" ;; esac
+	printf '[target %s]\ntransports=%s\nallow=all\n' "$iqn" "${transports:-iscsi}" >>"$work/rtgt.conf"
 	cat >>"$work/rtgt.conf"
 }
 
@@ -93,6 +90,20 @@ ctl() { "$rtgtctl" --bus "$bus_address" "$@"; }
 # load ARG...: rtgt-load, over iSER as well.
 load() { env LD_PRELOAD="$softverbs" timeout "${load_timeout:-300}" "$build/tests/initiator/rtgt-load" "$@"; }
 
+# iser_client COMMAND...: a client made with libiscsi 1.19, whose two bugs at the ends of a connection
+# are worked around: its connection is not initialised (MALLOC_PERTURB_=255 makes malloc return
+# zeros), and when it closes, its CM thread may post a semaphore that was freed (tried again then).
+iser_client() {
+	local try status
+	for try in 1 2 3; do
+		MALLOC_PERTURB_=255 LD_PRELOAD=$softverbs timeout "${client_timeout:-300}" "$@" 2>"$work/client.err"
+		status=$?
+		cat "$work/client.err"
+		[ $status = 134 ] && grep -q 'futex facility' "$work/client.err" || break
+	done
+	return $status
+}
+
 # What the daemon holds that a leak would add to.
 daemon_fds() { ls "/proc/$daemon/fd" | wc -l; }
 daemon_ticks() { awk '{print $14 + $15}' "/proc/$daemon/stat"; }
@@ -115,12 +126,15 @@ stop_daemon() {
 	judge_log "$work/rtgtd.log"
 }
 
-# A sanitizer's report, an assertion or a broken rule of the verbs fails the test.
+# A sanitizer's report, an assertion or a broken rule of the verbs fails the test. What softverbs says
+# of a peer that has died is no broken rule.
 judge_log() {
-	grep -aE 'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:|CRITICAL|ERROR:.*assertion|softverbs.*strict' "$1" |
-		head -n 20 | sed 's/^/    /'
-	! grep -qaE 'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:|CRITICAL|ERROR:.*assertion|softverbs.*strict' "$1" ||
-		fail "rtgtd's log holds a report"
+	local reports
+	reports=$(grep -aE '(Address|Leak|Thread)Sanitizer|runtime error:|CRITICAL|assertion|softverbs\[' "$1" |
+		grep -av 'transport retry counter exceeded')
+	[ -z "$reports" ] && return
+	fail "the log holds reports:"
+	head -n 20 <<<"$reports"
 }
 
 # A file of pseudo-random bytes: random_file PATH MIB

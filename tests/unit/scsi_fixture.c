@@ -339,3 +339,116 @@ void cdb_rw16(uint8_t cdb[16], uint8_t opcode, uint64_t lba, uint32_t blocks)
     put_be64(cdb + 2, lba);
     put_be32(cdb + 10, blocks);
 }
+
+/* --- the slow engine -------------------------------------------------------------------------- */
+
+static GPtrArray *slow_reqs, *slow_done; /* AioReq */
+
+static int slow_accepts(const AioFile *file, const AioParams *params, const char **why)
+{
+    (void)file, (void)params, (void)why;
+    return 0;
+}
+
+static int slow_open(const AioParams *params, AioCtx **ctx)
+{
+    (void)params;
+    slow_reqs = g_ptr_array_new();
+    slow_done = g_ptr_array_new();
+    *ctx = g_new0(AioCtx, 1);
+    (*ctx)->engine = &slow_engine;
+    return 0;
+}
+
+static int slow_event_fd(AioCtx *ctx)
+{
+    (void)ctx;
+    return -1;
+}
+
+static bool slow_queue(AioCtx *ctx, AioReq *req)
+{
+    if (slow_reqs->len + slow_done->len >= 100)
+        return false;
+    ctx->counters.submitted++;
+    g_ptr_array_add(slow_reqs, req);
+    return true;
+}
+
+static void slow_flush(AioCtx *ctx)
+{
+    (void)ctx;
+}
+
+static unsigned slow_reap(AioCtx *ctx, unsigned max)
+{
+    unsigned n = 0;
+    (void)ctx;
+    for (; n < max && slow_done->len > 0; n++) {
+        AioReq *req = g_ptr_array_steal_index(slow_done, 0);
+        req->done(req);
+    }
+    return n;
+}
+
+static void slow_add_memory(AioCtx *ctx, void *base, size_t len)
+{
+    (void)ctx, (void)base, (void)len;
+}
+
+static void slow_close(AioCtx *ctx)
+{
+    g_assert_cmpuint(slow_reqs->len + slow_done->len, ==, 0);
+    g_ptr_array_unref(slow_reqs);
+    g_ptr_array_unref(slow_done);
+    g_free(ctx);
+}
+
+static const char *const no_options[] = {NULL};
+
+const AioEngine slow_engine = {
+    .name = "slow",
+    .summary = "for tests",
+    .options = no_options,
+    .accepts = slow_accepts,
+    .open = slow_open,
+    .event_fd = slow_event_fd,
+    .queue = slow_queue,
+    .flush = slow_flush,
+    .reap = slow_reap,
+    .add_memory = slow_add_memory,
+    .close = slow_close,
+};
+
+unsigned slow_waiting(void)
+{
+    wait_turns(4);
+    return slow_reqs->len;
+}
+
+const AioReq *slow_peek(unsigned index)
+{
+    return slow_reqs->pdata[index];
+}
+
+static void wake(void *arg)
+{
+    (void)arg;
+}
+
+void slow_finish(unsigned index, int error)
+{
+    AioReq *req = g_ptr_array_steal_index(slow_reqs, index);
+    if (!error && req->op == AIO_READ)
+        for (int i = 0; i < req->iovcnt; i++)
+            memset(req->iov[i].iov_base, 0x5a, req->iov[i].iov_len);
+    req->res = error ? error : (ssize_t)req->len;
+    g_ptr_array_add(slow_done, req);
+    loop_call(loop_self(), wake, NULL);
+}
+
+void slow_finish_all(int error)
+{
+    while (slow_reqs->len > 0)
+        slow_finish(0, error);
+}

@@ -76,3 +76,11 @@ void expect_out(Nexus *nexus, const uint8_t *cdb, unsigned cdb_len, const void *
 
 /* READ (16) / WRITE (16) CDBs. */
 void cdb_rw16(uint8_t cdb[16], uint8_t opcode, uint64_t lba, uint32_t blocks);
+
+/* --- an engine whose requests end when the test says so; one context at a time ---------------- */
+
+extern const AioEngine slow_engine;
+unsigned slow_waiting(void);                 /* requests it holds */
+const AioReq *slow_peek(unsigned index);     /* in order of arrival */
+void slow_finish(unsigned index, int error); /* ends one on the next round; 0: success */
+void slow_finish_all(int error);

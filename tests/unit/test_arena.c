@@ -100,6 +100,25 @@ static void exhaustion_is_null_then_growth_helps(void **state)
     arena_free(arena);
 }
 
+/* jemalloc leaves freed pieces below 16 KiB apart: they must come together when larger are wanted.
+ */
+static void small_pieces_become_large_again(void **state)
+{
+    (void)state;
+    static void *held[4096];
+    Arena *arena = make_arena(16 * MIB, 16 * MIB);
+    unsigned n = fill(arena, held, 4096, 4096);
+    assert_true(n >= 16 * MIB / 4096 * 85 / 100);
+    for (unsigned i = 0; i < n; i++)
+        arena_release(arena, held[i], 4096);
+    arena_flush_tcache(arena);
+    n = fill(arena, held, 4096, ARENA_BUFFER_MAX);
+    assert_true(n * ARENA_BUFFER_MAX >= 16 * MIB * 85 / 100);
+    for (unsigned i = 0; i < n; i++)
+        arena_release(arena, held[i], ARENA_BUFFER_MAX);
+    arena_free(arena);
+}
+
 static void malloc_never_gets_arena_memory(void **state)
 {
     (void)state;
@@ -207,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buffers_lie_in_one_chunk_and_are_aligned),
         cmocka_unit_test(exhaustion_is_null_then_growth_helps),
+        cmocka_unit_test(small_pieces_become_large_again),
         cmocka_unit_test(malloc_never_gets_arena_memory),
         cmocka_unit_test(observers_see_each_chunk_before_use),
         cmocka_unit_test(use_after_free_is_caught),

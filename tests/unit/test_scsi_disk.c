@@ -115,12 +115,22 @@ static void reserved_and_protection_bits(void **state)
            SENSE_INVALID_FIELD_IN_CDB); /* NACA */
 }
 
+static void limit_transfers(LunSpec *spec)
+{
+    spec->max_transfer = MIB;
+}
+
 static void too_long_a_transfer(void **state)
 {
-    Scsi *s = *state;
+    (void)state;
+    Scsi *s = scsi_new(limit_transfers);
     uint8_t cdb[16];
-    cdb_rw16(cdb, 0x88, 0, 32769);
+    expect(s->nexus, CDB(0, 0, 0, 0, 0, 0), 0, SENSE_POWER_ON_RESET);
+    cdb_rw16(cdb, 0x88, 0, MIB / BLOCK);
+    expect(s->nexus, cdb, 16, MIB, 0);
+    cdb_rw16(cdb, 0x88, 0, MIB / BLOCK + 1);
     expect(s->nexus, cdb, 16, 0, SENSE_INVALID_FIELD_IN_CDB);
+    scsi_free(s);
 }
 
 static void read_residuals(void **state)
@@ -248,7 +258,7 @@ int main(void)
         TEST(zero_blocks_are_good),
         TEST(range_beyond_end_moves_nothing),
         TEST(reserved_and_protection_bits),
-        TEST(too_long_a_transfer),
+        cmocka_unit_test(too_long_a_transfer),
         TEST(read_residuals),
         TEST(write_residuals_write_whole_blocks),
         TEST(stream_16_mib),

@@ -137,6 +137,125 @@ static void r2t_numbers_go_on_in_the_next_move(void **state)
     tcp_rig_deinit(&rig);
 }
 
+/* Two moves of one command share its R2Ts, and the second asks after the first. */
+static void moves_of_a_command_ask_in_order(void **state)
+{
+    TcpRig rig;
+    TcpRigMove m[2];
+    R2t r2ts[6];
+    (void)state;
+    start(&rig, 1000, 2, ISCSI_DIGEST_NONE);
+    DmPdu *command = tcp_rig_command(&rig, 3);
+    for (uint32_t i = 0; i < 2; i++) {
+        tcp_rig_move_init(&rig, &m[i], command, ISCSI_R2T, i * 2500, 2500, 2);
+        tcp_rig_move_start(&rig, &m[i]);
+    }
+    for (uint32_t i = 0; i < 6; i++) {
+        r2ts[i] = expect_r2t(&rig, 3);
+        assert_int_equal(r2ts[i].sn, i);
+        assert_int_equal(r2ts[i].offset, i / 3 * 2500 + i % 3 * 1000);
+        if (i == 0)
+            continue;
+        tcp_rig_assert_silent(&rig);
+        answer(&rig, &r2ts[i - 1], 3, 700);
+    }
+    answer(&rig, &r2ts[5], 3, 700);
+    for (uint32_t i = 0; i < 2; i++) {
+        tcp_rig_wait(&rig, m[i].done);
+        assert_moved(&m[i]);
+    }
+    tcp_rig_deinit(&rig);
+}
+
+/* R2Ts that are sent later carry the serial numbers of then. */
+static void later_r2ts_have_later_serials(void **state)
+{
+    static const struct {
+        uint8_t opcode;
+        uint32_t itt, stat_sn, then;
+    } between[] = {{ISCSI_SCSI_RESPONSE, 9, 11, 12},
+                   {ISCSI_NOP_IN, ISCSI_NO_TAG, 12, 12},
+                   {ISCSI_NOP_IN, 10, 12, 13}};
+    TcpRig rig;
+    TcpRigMove m;
+    uint8_t bhs[ISCSI_BHS_LEN];
+    (void)state;
+    start(&rig, 1000, 1, ISCSI_DIGEST_NONE);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), ISCSI_R2T, 0, 4000, 1);
+    put_be32(m.move.bhs + PDU_STAT_SN, 11);
+    put_be32(m.move.bhs + PDU_EXP_CMD_SN, 100);
+    put_be32(m.move.bhs + PDU_MAX_CMD_SN, 200);
+    tcp_rig_move_start(&rig, &m);
+    R2t r2t = expect_r2t(&rig, 3);
+    for (uint32_t i = 0; i < G_N_ELEMENTS(between); i++) {
+        uint8_t response[ISCSI_BHS_LEN] = {between[i].opcode, PDU_FINAL};
+        put_be32(response + PDU_ITT, between[i].itt);
+        put_be32(response + PDU_STAT_SN, between[i].stat_sn);
+        put_be32(response + PDU_EXP_CMD_SN, 101 + i);
+        put_be32(response + PDU_MAX_CMD_SN, 201 + i);
+        rig.conn->dm->send_control(rig.conn, response, NULL, 0);
+        tcp_rig_receive(&rig, bhs, NULL, 0);
+        answer(&rig, &r2t, 3, 1000);
+        tcp_rig_receive(&rig, bhs, NULL, 0);
+        assert_int_equal(pdu_opcode(bhs), ISCSI_R2T);
+        assert_int_equal(get_be32(bhs + PDU_STAT_SN), between[i].then);
+        assert_int_equal(get_be32(bhs + PDU_EXP_CMD_SN), 101 + i);
+        assert_int_equal(get_be32(bhs + PDU_MAX_CMD_SN), 201 + i);
+        r2t = (R2t){pdu_ttt(bhs), 0, get_be32(bhs + DATA_OFFSET), 1000};
+    }
+    answer(&rig, &r2t, 3, 1000);
+    tcp_rig_wait(&rig, m.done);
+    assert_moved(&m);
+    tcp_rig_deinit(&rig);
+}
+
+static void cancelling_lets_the_next_move_ask(void **state)
+{
+    TcpRig rig;
+    TcpRigMove m[2];
+    (void)state;
+    start(&rig, 1000, 1, ISCSI_DIGEST_NONE);
+    DmPdu *command = tcp_rig_command(&rig, 3);
+    for (uint32_t i = 0; i < 2; i++) {
+        tcp_rig_move_init(&rig, &m[i], command, ISCSI_R2T, i * 2000, 2000, 1);
+        tcp_rig_move_start(&rig, &m[i]);
+    }
+    assert_int_equal(expect_r2t(&rig, 3).offset, 0);
+    rig.conn->dm->cancel(rig.conn, &m[0].move);
+    for (uint32_t i = 0; i < 2; i++) {
+        R2t r2t = expect_r2t(&rig, 3);
+        assert_int_equal(r2t.offset, 2000 + i * 1000);
+        answer(&rig, &r2t, 3, 1000);
+    }
+    tcp_rig_wait(&rig, m[1].done);
+    assert_moved(&m[1]);
+    tcp_rig_move_deinit(&m[0]);
+    tcp_rig_deinit(&rig);
+}
+
+static void missing_data_fails_the_move_alone(void **state)
+{
+    TcpRig rig;
+    TcpRigMove m;
+    uint8_t bhs[ISCSI_BHS_LEN];
+    (void)state;
+    start(&rig, 1000, 1, ISCSI_DIGEST_NONE);
+    tcp_rig_move_init(&rig, &m, tcp_rig_command(&rig, 3), ISCSI_R2T, 0, 2000, 1);
+    tcp_rig_move_start(&rig, &m);
+    R2t r2t = expect_r2t(&rig, 3);
+    make_data_out(bhs, &r2t, 3, 0, 500, 0);
+    send_data_out(&rig, bhs, 500);
+    make_data_out(bhs, &r2t, 3, 500, 500, 2);
+    send_data_out(&rig, bhs, 500);
+    tcp_rig_wait(&rig, m.done);
+    assert_int_equal(m.error, -EBADMSG);
+    tcp_rig_assert_silent(&rig);
+    assert_false(rig.terminated);
+    assert_int_equal(rig.bad_digests, 0);
+    tcp_rig_move_deinit(&m);
+    tcp_rig_deinit(&rig);
+}
+
 static void commands_are_answered_in_any_order(void **state)
 {
     enum { N = 100 };
@@ -189,12 +308,6 @@ static void wrong_task(uint8_t *bhs, uint32_t *len)
     bhs[PDU_ITT] ^= 1;
 }
 
-static void wrong_number(uint8_t *bhs, uint32_t *len)
-{
-    (void)len;
-    put_be32(bhs + DATA_SN, get_be32(bhs + DATA_SN) + 1);
-}
-
 static void before_its_place(uint8_t *bhs, uint32_t *len)
 {
     (void)len;
@@ -227,9 +340,9 @@ static void never_final(uint8_t *bhs, uint32_t *len)
 
 static void violations_end_the_connection(void **state)
 {
-    static const Spoil spoils[] = {
-        wrong_slot,       wrong_generation, wrong_burst,      wrong_task,      wrong_number,
-        before_its_place, beyond_its_place, beyond_the_burst, final_too_early, never_final};
+    static const Spoil spoils[] = {wrong_slot,       wrong_generation, wrong_burst,
+                                   wrong_task,       before_its_place, beyond_its_place,
+                                   beyond_the_burst, final_too_early,  never_final};
     (void)state;
     for (unsigned i = 0; i < 2 * G_N_ELEMENTS(spoils); i++) {
         TcpRig rig;
@@ -370,6 +483,10 @@ int main(void)
         cmocka_unit_test(bursts_one_at_a_time),
         cmocka_unit_test(bursts_overlapping),
         cmocka_unit_test(r2t_numbers_go_on_in_the_next_move),
+        cmocka_unit_test(moves_of_a_command_ask_in_order),
+        cmocka_unit_test(later_r2ts_have_later_serials),
+        cmocka_unit_test(cancelling_lets_the_next_move_ask),
+        cmocka_unit_test(missing_data_fails_the_move_alone),
         cmocka_unit_test(commands_are_answered_in_any_order),
         cmocka_unit_test(violations_end_the_connection),
         cmocka_unit_test(data_after_the_last_burst_ends_the_connection),

@@ -24,5 +24,3 @@ bool command_statistics(const Request *request, GError **error);
 
 /* A value as JSON, with a line feed; takes a floating reference. */
 void print_json(GVariant *value);
-/* "1.0 GiB"; g_free(). */
-char *size_text(uint64_t bytes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The commands that only show what there is. */
+#include "core/daemon/config_text.h"
 #include "tools/ctl/commands.h"
 #include "tools/ctl/table.h"
 
@@ -12,11 +13,6 @@ void print_json(GVariant *value)
     g_autoptr(JsonNode) node = json_gvariant_serialize(owned);
     g_autofree char *text = json_to_string(node, TRUE);
     g_print("%s\n", text);
-}
-
-char *size_text(uint64_t bytes)
-{
-    return g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
 }
 
 static void print_table(const Table *table)
@@ -81,9 +77,9 @@ static void add_line(Table *table, const char *name, char *value)
 static void print_status(Client *client, const ClientObject *manager, GVariant *statistics)
 {
     g_autoptr(Table) table = table_new(2, NULL);
-    g_autofree char *mapped = size_text(dict_number(statistics, "ArenaMapped"));
-    g_autofree char *limit = size_text(object_number(manager, "ArenaLimit"));
-    g_autofree char *used = size_text(dict_number(statistics, "ArenaUsed"));
+    g_autofree char *mapped = text_from_size(dict_number(statistics, "ArenaMapped"));
+    g_autofree char *limit = text_from_size(object_number(manager, "ArenaLimit"));
+    g_autofree char *used = text_from_size(dict_number(statistics, "ArenaUsed"));
     add_line(table, "Version", g_strdup(object_string(manager, "Version")));
     add_line(table, "Configuration", g_strdup(object_string(manager, "ConfigurationFile")));
     add_line(table, "Portals", portals_text(manager));
@@ -165,7 +161,7 @@ bool command_lun_list(const Request *request, GError **error)
         const char *path = object_string(lun, "Path");
         table_add(table, g_strdup(object_string(lun, "TargetName")));
         table_add_number(table, object_number(lun, "Number"));
-        table_add(table, size_text(object_number(lun, "Size")));
+        table_add(table, text_from_size(object_number(lun, "Size")));
         table_add_number(table, object_number(lun, "BlockSize"));
         table_add(table, g_strdup(object_string(lun, "Engine")));
         table_add(table, g_strdup(*path ? object_string(lun, "Mode") : "-"));

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The daemon on a private message bus: a real manager with real LUNs and a transport without a
+ * wire, asked over D-Bus and by rtgtctl. */
+#include "core/daemon/bus.h"
+#include "core/daemon/bus_objects.h"
+#include "core/daemon/manager.h"
+#include "tests/unit/fake_transport.h"
+#include "tests/unit/unit.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NAME        "iqn.2026-01.org.example:a"
+#define TARGET_PATH "/org/rtgt/target/iqn_2e2026_2d01_2eorg_2eexample_3aa"
+#define LUN_PATH    TARGET_PATH "/lun/0"
+#define NULL_PATH   TARGET_PATH "/lun/5"
+
+static const Transport *const transports[] = {&fake_transport, NULL};
+
+typedef struct {
+    char *dir, *file, *address;
+    GPid bus_pid;
+    Config *config;
+    Manager *manager;
+    Bus *bus;
+    GDBusConnection *client;
+} Fixture;
+
+/* --- a bus, a daemon on it, and a client -------------------------------------------------------*/
+
+/* The address that dbus-daemon prints; NULL: there is no dbus-daemon. */
+static bool start_bus_daemon(Fixture *f)
+{
+    g_autofree char *listen = g_strdup_printf("--address=unix:path=%s/bus", f->dir);
+    char *argv[] = {(char *)"dbus-daemon",       (char *)"--session",
+                    (char *)"--nofork",          listen,
+                    (char *)"--print-address=1", NULL};
+    int out;
+    if (!g_spawn_async_with_pipes(NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
+                                  NULL, NULL, &f->bus_pid, NULL, &out, NULL, NULL))
+        return false;
+    char line[512];
+    FILE *stream = fdopen(out, "r");
+    if (fgets(line, sizeof line, stream))
+        f->address = g_strdup(g_strchomp(line));
+    fclose(stream);
+    return f->address != NULL;
+}
+
+static void start_daemon(Fixture *f)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text =
+        g_strdup_printf("[daemon]\nio-loops=1\n[memory]\narena=16M\nhugepages=off\n"
+                        "[fake]\nlisten=127.0.0.1:7\n"
+                        "[target " NAME "]\nallow=iqn.2026-01.org.example:h*;10.0.0.0/8\nburst=7\n"
+                        "[lun " NAME "/0]\npath=%s\nsize=1M\ncreate=true\nserial=S0\n"
+                        "engine-options=threads=2\n"
+                        "[lun " NAME "/5]\nengine=null\nsize=1G\nblock-size=4096\n",
+                        f->file);
+    f->config = config_parse("test.conf", text, strlen(text), transports, &error);
+    f->manager = f->config ? manager_new(f->config, &error) : NULL;
+    if (!f->manager || !manager_listen(f->manager, &error))
+        fail_msg("%s", error->message);
+    f->bus = bus_new(f->address, f->manager, &error);
+    if (!f->bus)
+        fail_msg("%s", error->message);
+}
+
+static int setup(void **state)
+{
+    Fixture *f = g_new0(Fixture, 1);
+    *state = f;
+    fake_reset();
+    f->dir = g_dir_make_tmp("rtgt-dbus-XXXXXX", NULL);
+    f->file = g_build_filename(f->dir, "store", NULL);
+    if (!start_bus_daemon(f))
+        return 0;
+    start_daemon(f);
+    f->client =
+        g_dbus_connection_new_for_address_sync(f->address,
+                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                               NULL, NULL, NULL);
+    return f->client ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *socket = g_build_filename(f->dir, "bus", NULL);
+    g_clear_object(&f->client);
+    bus_free(f->bus);
+    assert_true(manager_free(f->manager, 10000));
+    config_free(f->config);
+    if (f->bus_pid) {
+        kill(f->bus_pid, SIGTERM);
+        waitpid(f->bus_pid, NULL, 0);
+    }
+    g_unlink(socket);
+    g_unlink(f->file);
+    g_rmdir(f->dir);
+    g_free(f->dir);
+    g_free(f->file);
+    g_free(f->address);
+    g_free(f);
+    return 0;
+}
+
+static Fixture *fixture(void **state)
+{
+    Fixture *f = *state;
+    if (!f->address)
+        unit_skip("there is no dbus-daemon (Debian package dbus-daemon)");
+    return f;
+}
+
+/* --- calls; daemon and client share this thread, so none may block -----------------------------*/
+
+typedef struct {
+    bool ended;
+    GVariant *result;
+    GError *error;
+} Reply;
+
+static void note_reply(GObject *source, GAsyncResult *result, void *arg)
+{
+    Reply *reply = arg;
+    reply->result = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &reply->error);
+    reply->ended = true;
+}
+
+static GVariant *try_call(Fixture *f, const char *path, const char *interface, const char *method,
+                          GVariant *arguments, GError **error)
+{
+    Reply reply = {0};
+    g_dbus_connection_call(f->client, BUS_NAME, path, interface, method, arguments, NULL,
+                           G_DBUS_CALL_FLAGS_NONE, 20000, NULL, note_reply, &reply);
+    while (!reply.ended)
+        g_main_context_iteration(NULL, TRUE);
+    if (reply.error)
+        g_propagate_error(error, reply.error);
+    return reply.result;
+}
+
+static GVariant *call(Fixture *f, const char *path, const char *interface, const char *method,
+                      GVariant *arguments)
+{
+    g_autoptr(GError) error = NULL;
+    GVariant *result = try_call(f, path, interface, method, arguments, &error);
+    if (!result)
+        fail_msg("%s.%s: %s", interface, method, error->message);
+    return result;
+}
+
+/* The property, printed as GVariant text. */
+static char *property(Fixture *f, const char *path, const char *interface, const char *name)
+{
+    g_autoptr(GVariant) reply = call(f, path, "org.freedesktop.DBus.Properties", "Get",
+                                     g_variant_new("(ss)", interface, name));
+    g_autoptr(GVariant) boxed = NULL;
+    g_variant_get(reply, "(v)", &boxed);
+    return g_variant_print(boxed, FALSE);
+}
+
+static void expect_property(Fixture *f, const char *path, const char *interface, const char *name,
+                            const char *expected)
+{
+    g_autofree char *value = property(f, path, interface, name);
+    assert_string_equal(value, expected);
+}
+
+static uint64_t statistic(Fixture *f, const char *path, const char *interface, const char *name)
+{
+    g_autoptr(GVariant) reply = call(f, path, interface, "GetStatistics", NULL);
+    g_autoptr(GVariant) dict = g_variant_get_child_value(reply, 0);
+    guint64 value;
+    if (!g_variant_lookup(dict, name, "t", &value))
+        fail_msg("%s has no statistic %s", interface, name);
+    return value;
+}
+
+static GVariant *objects(Fixture *f)
+{
+    g_autoptr(GVariant) reply =
+        call(f, BUS_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL);
+    return g_variant_get_child_value(reply, 0);
+}
+
+static bool has_object(Fixture *f, const char *path, const char *interface)
+{
+    g_autoptr(GVariant) all = objects(f);
+    g_autoptr(GVariant) interfaces = g_variant_lookup_value(all, path, NULL);
+    g_autoptr(GVariant) found =
+        interfaces ? g_variant_lookup_value(interfaces, interface, NULL) : NULL;
+    return found != NULL;
+}
+
+/* --- the tests ---------------------------------------------------------------------------------*/
+
+static void test_objects(void **state)
+{
+    Fixture *f = fixture(state);
+    assert_true(has_object(f, "/org/rtgt/manager", "org.rtgt.Manager1"));
+    assert_true(has_object(f, TARGET_PATH, "org.rtgt.Target1"));
+    assert_true(has_object(f, LUN_PATH, "org.rtgt.Lun1"));
+    assert_true(has_object(f, NULL_PATH, "org.rtgt.Lun1"));
+    g_autoptr(GVariant) all = objects(f);
+    assert_int_equal(g_variant_n_children(all), 4);
+}
+
+static void test_manager_properties(void **state)
+{
+    Fixture *f = fixture(state);
+    const char *path = "/org/rtgt/manager", *interface = "org.rtgt.Manager1";
+    expect_property(f, path, interface, "ConfigurationFile", "'test.conf'");
+    expect_property(f, path, interface, "IoLoops", "1");
+    expect_property(f, path, interface, "ArenaLimit", "16777216");
+    expect_property(f, path, interface, "HugePages", "'off'");
+    expect_property(f, path, interface, "Transports", "['fake']");
+    expect_property(f, path, interface, "Portals", "[('fake', '127.0.0.1:7')]");
+    g_autofree char *engines = property(f, path, interface, "Engines");
+    assert_non_null(strstr(engines, "('syslet', "));
+    assert_int_equal(statistic(f, path, interface, "Sessions"), 0);
+    assert_int_equal(statistic(f, path, interface, "ArenaMapped"), 16 << 20);
+}
+
+static void test_target_properties(void **state)
+{
+    Fixture *f = fixture(state);
+    const char *interface = "org.rtgt.Target1";
+    expect_property(f, TARGET_PATH, interface, "Name", "'" NAME "'");
+    expect_property(f, TARGET_PATH, interface, "Transports", "['fake']");
+    expect_property(f, TARGET_PATH, interface, "Allow",
+                    "['iqn.2026-01.org.example:h*', '10.0.0.0/8']");
+    expect_property(f, TARGET_PATH, interface, "Parameters", "{'burst': '7'}");
+    fake_login(NAME, "iqn.2026-01.org.example:host");
+    assert_int_equal(statistic(f, TARGET_PATH, interface, "Sessions"), 1);
+    assert_int_equal(statistic(f, TARGET_PATH, interface, "ReadBytes"), 4096);
+}
+
+static void test_lun_properties(void **state)
+{
+    Fixture *f = fixture(state);
+    const char *interface = "org.rtgt.Lun1";
+    g_autofree char *path = g_strdup_printf("'%s'", f->file);
+    expect_property(f, LUN_PATH, interface, "Target", "'" TARGET_PATH "'");
+    expect_property(f, LUN_PATH, interface, "TargetName", "'" NAME "'");
+    expect_property(f, LUN_PATH, interface, "Number", "0");
+    expect_property(f, LUN_PATH, interface, "Path", path);
+    expect_property(f, LUN_PATH, interface, "Size", "1048576");
+    expect_property(f, LUN_PATH, interface, "BlockSize", "512");
+    expect_property(f, LUN_PATH, interface, "Engine", "'syslet'");
+    expect_property(f, LUN_PATH, interface, "Mode", "'buffered'");
+    expect_property(f, LUN_PATH, interface, "EngineOptions", "{'threads': '2'}");
+    expect_property(f, LUN_PATH, interface, "ReadOnly", "false");
+    expect_property(f, LUN_PATH, interface, "WriteCache", "true");
+    expect_property(f, LUN_PATH, interface, "MaxTransfer", "0");
+    expect_property(f, LUN_PATH, interface, "Serial", "'S0'");
+    expect_property(f, LUN_PATH, interface, "Thin", "'auto'");
+    expect_property(f, LUN_PATH, interface, "SyncError", "''");
+    g_autofree char *naa = property(f, LUN_PATH, interface, "Naa");
+    assert_int_equal(strlen(naa), 18);
+    assert_int_equal(naa[1], '3');
+    expect_property(f, NULL_PATH, interface, "Path", "''");
+    expect_property(f, NULL_PATH, interface, "Size", "1073741824");
+    expect_property(f, NULL_PATH, interface, "BlockSize", "4096");
+    assert_int_equal(statistic(f, LUN_PATH, interface, "Reads"), 0);
+    assert_int_equal(statistic(f, LUN_PATH, interface, "EngineInlineHits"), 0);
+    g_autoptr(GVariant) cleared = call(f, LUN_PATH, interface, "ClearSyncError", NULL);
+    assert_non_null(cleared);
+}
+
+/* --- the exchange of engines -------------------------------------------------------------------*/
+
+static GVariant *set_engine(Fixture *f, const char *path, const char *engine, const char *options,
+                            GError **error)
+{
+    GVariant *dict = g_variant_new_parsed(options);
+    return try_call(f, path, "org.rtgt.Lun1", "SetEngine", g_variant_new("(s@a{sv})", engine, dict),
+                    error);
+}
+
+static void expect_refusal(Fixture *f, const char *path, const char *engine, const char *options,
+                           const char *name, const char *message)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = set_engine(f, path, engine, options, &error);
+    assert_null(reply);
+    g_autofree char *remote = g_dbus_error_get_remote_error(error);
+    assert_string_equal(remote ? remote : error->message, name);
+    g_dbus_error_strip_remote_error(error);
+    if (!strstr(error->message, message))
+        fail_msg("%s", error->message);
+}
+
+static void note_changes(GDBusConnection *connection, const char *sender, const char *path,
+                         const char *interface, const char *signal, GVariant *parameters, void *arg)
+{
+    (void)connection;
+    (void)sender;
+    (void)path;
+    (void)interface;
+    (void)signal;
+    char **changes = arg;
+    g_autoptr(GVariant) changed = g_variant_get_child_value(parameters, 1);
+    g_free(*changes);
+    *changes = g_variant_print(changed, FALSE);
+}
+
+static void test_set_engine(void **state)
+{
+    Fixture *f = fixture(state);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *changes = NULL;
+    guint subscription = g_dbus_connection_signal_subscribe(
+        f->client, BUS_NAME, "org.freedesktop.DBus.Properties", "PropertiesChanged", LUN_PATH, NULL,
+        0, note_changes, &changes, NULL);
+    g_autoptr(GVariant) reply =
+        set_engine(f, LUN_PATH, "syslet",
+                   "{'mode': <'buffered'>, 'inline': <false>, 'threads': <uint32 4>}", &error);
+    if (!reply)
+        fail_msg("%s", error->message);
+    while (!changes)
+        g_main_context_iteration(NULL, TRUE);
+    assert_non_null(strstr(changes, "EngineOptions"));
+    expect_property(f, LUN_PATH, "org.rtgt.Lun1", "EngineOptions",
+                    "{'inline': 'off', 'threads': '4'}");
+    expect_property(f, LUN_PATH, "org.rtgt.Lun1", "Engine", "'syslet'");
+    g_dbus_connection_signal_unsubscribe(f->client, subscription);
+}
+
+static void test_set_engine_refused(void **state)
+{
+    Fixture *f = fixture(state);
+    const char *invalid = "org.rtgt.Error.InvalidArgument";
+    expect_refusal(f, LUN_PATH, "sislet", "@a{sv} {}", invalid, "there is no engine sislet");
+    expect_refusal(f, LUN_PATH, "syslet", "{'mode': <'fast'>}", invalid, "buffered or direct");
+    expect_refusal(f, LUN_PATH, "syslet", "{'colour': <'red'>}", invalid, "no such option");
+    expect_refusal(f, LUN_PATH, "syslet", "{'threads': <[1, 2]>}", invalid, "option threads");
+    expect_refusal(f, LUN_PATH, "null", "@a{sv} {}", "org.rtgt.Error.NotSupported", "no store");
+    expect_refusal(f, NULL_PATH, "syslet", "@a{sv} {}", "org.rtgt.Error.NotSupported", "no store");
+    expect_refusal(f, LUN_PATH, "libaio", "{'mode': <'buffered'>}", "org.rtgt.Error.Failed",
+                   "keeps its engine");
+    expect_property(f, LUN_PATH, "org.rtgt.Lun1", "Engine", "'syslet'");
+    expect_property(f, LUN_PATH, "org.rtgt.Lun1", "EngineOptions", "{'threads': '2'}");
+}
+
+/* --- sessions ----------------------------------------------------------------------------------*/
+
+static void test_sessions(void **state)
+{
+    Fixture *f = fixture(state);
+    const SessionRecord *record = fake_login(NAME, "iqn.2026-01.org.example:host");
+    g_autofree char *path = bus_session_path(record->id);
+    const char *interface = "org.rtgt.Session1";
+    assert_true(has_object(f, path, interface));
+    expect_property(f, path, interface, "Transport", "'fake'");
+    expect_property(f, path, interface, "TargetName", "'" NAME "'");
+    expect_property(f, path, interface, "Initiator", "'iqn.2026-01.org.example:host'");
+    expect_property(f, path, interface, "PeerAddress", "'127.0.0.1:40000'");
+    expect_property(f, path, interface, "Negotiated", "{'MaxBurstLength': <uint32 262144>}");
+    assert_int_equal(statistic(f, path, interface, "Commands"), 5);
+    g_autoptr(GVariant) dropped = call(f, path, interface, "Drop", NULL);
+    assert_non_null(dropped);
+    while (fake.sessions->len > 0)
+        g_main_context_iteration(NULL, TRUE);
+    assert_false(has_object(f, path, interface));
+}
+
+static void test_one_daemon_per_bus(void **state)
+{
+    Fixture *f = fixture(state);
+    g_autoptr(GError) error = NULL;
+    assert_null(bus_new(f->address, f->manager, &error));
+    assert_non_null(strstr(error->message, "another rtgtd runs on this bus"));
+}
+
+/* --- rtgtctl -----------------------------------------------------------------------------------*/
+
+typedef struct {
+    bool ended;
+    int status;
+    char *out, *err;
+} Run;
+
+static void note_end(GObject *source, GAsyncResult *result, void *arg)
+{
+    Run *run = arg;
+    GSubprocess *process = G_SUBPROCESS(source);
+    assert_true(g_subprocess_communicate_utf8_finish(process, result, &run->out, &run->err, NULL));
+    run->status = g_subprocess_get_exit_status(process);
+    run->ended = true;
+}
+
+/* Runs rtgtctl with these words, on the test's bus unless they name another; what it prints, and
+ * its exit status as expected. */
+static char *ctl(Fixture *f, int status, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *line = g_strdup_printf("tools/rtgtctl --bus=%s %s", f->address, words);
+    g_auto(GStrv) argv = g_strsplit(line, " ", -1);
+    g_autoptr(GSubprocess) process =
+        g_subprocess_newv((const char *const *)argv,
+                          G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
+    if (!process)
+        fail_msg("%s", error->message);
+    Run run = {0};
+    g_subprocess_communicate_utf8_async(process, NULL, NULL, note_end, &run);
+    while (!run.ended)
+        g_main_context_iteration(NULL, TRUE);
+    if (run.status != status)
+        fail_msg("rtgtctl %s: exit %d\n%s%s", words, run.status, run.out, run.err);
+    char *text = g_strconcat(run.out, run.err, NULL);
+    g_free(run.out);
+    g_free(run.err);
+    return text;
+}
+
+static void expect_ctl(Fixture *f, int status, const char *words, const char *part)
+{
+    g_autofree char *text = ctl(f, status, words);
+    if (!strstr(text, part))
+        fail_msg("rtgtctl %s printed\n%swithout\n%s", words, text, part);
+}
+
+static void test_ctl_lists(void **state)
+{
+    Fixture *f = fixture(state);
+    fake_login(NAME, "iqn.2026-01.org.example:host");
+    expect_ctl(f, 0, "status", "Portals:        fake 127.0.0.1:7\n");
+    expect_ctl(f, 0, "status --json", "\"ConfigurationFile\" : \"test.conf\"");
+    expect_ctl(f, 0, "target list",
+               "TARGET                     TRANSPORTS  LUNS  SESSIONS  ALLOW\n" NAME
+               "  fake           2         1  iqn.2026-01.org.example:h*, 10.0.0.0/8\n");
+    expect_ctl(f, 0, "--json target list", "\"burst\" : \"7\"");
+    expect_ctl(f, 0, "lun list", NAME "    0    1M    512  syslet  buffered  ");
+    expect_ctl(f, 0, "lun list", NAME "    5    1G   4096  null    -         -");
+    expect_ctl(f, 0, "lun list --json", "\"Size\" : 1073741824");
+    expect_ctl(f, 0, "session list", "fake       iqn.2026-01.org.example:host  127.0.0.1:40000");
+    expect_ctl(f, 0, "session list -j", "\"MaxBurstLength\" : 262144");
+    expect_ctl(f, 0, "statistics", "targets " NAME "\n  Sessions      1\n");
+    expect_ctl(f, 0, "statistics --json", "\"EngineHandOffs\" : 0");
+}
+
+static void test_ctl_changes(void **state)
+{
+    Fixture *f = fixture(state);
+    expect_ctl(f, 0, "lun set-engine " NAME " 0 syslet --mode buffered -o threads=3 -o inline=off",
+               NAME "/0: engine syslet buffered\n");
+    expect_property(f, LUN_PATH, "org.rtgt.Lun1", "EngineOptions",
+                    "{'threads': '3', 'inline': 'off'}");
+    expect_ctl(f, 0, "lun set-engine --json " NAME " 0 syslet", "\"EngineOptions\" : {  }");
+    g_autofree char *nothing = ctl(f, 0, "lun clear-sync-error " NAME " 0");
+    assert_string_equal(nothing, "");
+    g_autofree char *drop =
+        g_strdup_printf("session drop %" G_GUINT64_FORMAT, fake_login(NAME, "iqn.x")->id);
+    g_autofree char *silence = ctl(f, 0, drop);
+    assert_string_equal(silence, "");
+    assert_int_equal(fake.sessions->len, 0);
+}
+
+static void test_ctl_errors(void **state)
+{
+    Fixture *f = fixture(state);
+    expect_ctl(f, 1, "lun set-engine " NAME " 0 null", "the null engine has no store");
+    expect_ctl(f, 1, "lun set-engine " NAME " 0 syslet -o a=b", "no such option");
+    expect_ctl(f, 2, "lun set-engine " NAME " 0 syslet -o a", "--option a: ");
+    expect_ctl(f, 2, "lun set-engine " NAME " 0", "lun set-engine takes TARGET LUN ENGINE");
+    expect_ctl(f, 2, "status --mode direct", "status takes no --mode");
+    expect_ctl(f, 2, "stats", "there is no command stats");
+    expect_ctl(f, 2, "lun", "there is no command lun");
+    expect_ctl(f, 2, "status --jason", "--jason");
+    expect_ctl(f, 3, "--bus unix:path=/nowhere/bus status", "no connection to the bus");
+    expect_ctl(f, 4, "lun set-engine iqn.x 0 syslet", "there is no target iqn.x");
+    expect_ctl(f, 4, "lun set-engine " NAME " 1 syslet", "target " NAME " has no LUN 1");
+    expect_ctl(f, 4, "session drop 999999", "there is no session 999999");
+    bus_free(g_steal_pointer(&f->bus));
+    expect_ctl(f, 3, "status", "rtgtd is not on this bus");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_objects),        TEST(test_manager_properties), TEST(test_target_properties),
+        TEST(test_lun_properties), TEST(test_set_engine),         TEST(test_set_engine_refused),
+        TEST(test_sessions),       TEST(test_one_daemon_per_bus), TEST(test_ctl_lists),
+        TEST(test_ctl_changes),    TEST(test_ctl_errors),
+    };
+    return unit_run(tests);
+}
