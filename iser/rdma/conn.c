@@ -85,10 +85,10 @@ static void iser_terminate(DmConn *dm, DmClose how)
         qp_close(conn->qp, how == DM_CLOSE_GRACEFUL);
 }
 
-void iser_conn_violation(IserConn *conn, const char *what)
+void iser_conn_violation(IserConn *conn, const char *what, DmClose how)
 {
     note_reason(conn, what);
-    iser_terminate(&conn->dm, DM_CLOSE_GRACEFUL); /* lets the answer to a Hello out */
+    iser_terminate(&conn->dm, how);
 }
 
 /* --- negotiation --------------------------------------------------------------------------------
@@ -121,6 +121,7 @@ static bool get_receives(IserConn *conn, unsigned wanted, unsigned least, uint32
         conn->reserved = count;
         return true;
     }
+    g_warning("iSER: no memory for %u receive buffers of %zu bytes", count, size);
     iser_receive_deinit(&conn->receive, conn);
     receive_budget_unreserve(conn->budget, count, size);
     return false;
@@ -144,6 +145,8 @@ static unsigned iser_allocate(DmConn *dm, const IscsiParams *negotiated)
     unsigned reserve = reserve_of(negotiated);
     uint32_t max_ahs = negotiated->max_ahs_length;
     unsigned room = qp_recv_slots(conn->qp);
+    if (!negotiated->rdma_extensions)
+        g_message("iSER: the initiator did not agree to RDMAExtensions=Yes");
     if (conn->closing || !negotiated->rdma_extensions || room < reserve + LEAST_WINDOW)
         return 0;
     if (max_ahs == 0 || max_ahs > MOST_AHS)

@@ -159,6 +159,6 @@ unsigned iser_recv_slots(const IscsiParams *offer);
 void iser_conn_accept(ConnectRequest *request, const IserAccept *accept);
 
 /* The initiator broke the protocol: ends the connection with that reason. */
-void iser_conn_violation(IserConn *conn, const char *what);
+void iser_conn_violation(IserConn *conn, const char *what, DmClose how);
 
 extern const Datamover iser_datamover;

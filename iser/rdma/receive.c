@@ -59,6 +59,16 @@ static void keep(IserPdu *pdu)
     pdu->pool->free = pdu;
 }
 
+static void refuse(IserConn *conn, const IserPdu *pdu, const char *wrong)
+{
+    bool hello = pdu->header.type == ISER_HELLO;
+    if (conn->closing)
+        return;
+    if (hello)
+        iser_send_hello_reject(conn);
+    iser_conn_violation(conn, wrong, hello ? DM_CLOSE_GRACEFUL : DM_CLOSE_NOW);
+}
+
 static void received(Recv *recv, int error, uint32_t len)
 {
     IserPdu *pdu = (IserPdu *)((char *)recv - offsetof(IserPdu, recv));
@@ -67,10 +77,8 @@ static void received(Recv *recv, int error, uint32_t len)
     const char *wrong = error == 0 ? decode(pdu, len) : NULL;
     if (error != 0 || wrong || conn->closing) {
         keep(pdu);
-        if (wrong && pdu->header.type == ISER_HELLO)
-            iser_send_hello_reject(conn);
         if (wrong)
-            iser_conn_violation(conn, wrong);
+            refuse(conn, pdu, wrong);
         return;
     }
     pdu->pool->lent++;
