@@ -232,6 +232,16 @@ static void run_phase(Runner *r, bool filling)
     r->result.seconds = (double)(now_ns() - begin) / 1e9;
 }
 
+/* No command at all: the target's pings are answered in passing. */
+static void run_idle(Runner *r)
+{
+    uint64_t begin = now_ns(), end = begin + r->options->runtime_s * UINT64_C(1000000000);
+
+    while (now_ns() < end && session_turn(r->session, TURN_MS))
+        ;
+    r->result.seconds = (double)(now_ns() - begin) / 1e9;
+}
+
 static bool place_stripe(Runner *r, GError **error)
 {
     const LoadOptions *o = r->options;
@@ -273,6 +283,8 @@ static bool open_session(Runner *r, GError **error)
     so.wire.arena = MAX((size_t)largest * o->depth, 4096);
     so.wire.invalidate = o->invalidate;
     r->session = session_open(&so, error);
+    if (o->idle)
+        return r->session != NULL;
     if (!r->session || !scsi_wait_ready(r->session, o->url->lun, &r->capacity, error) ||
         !place_stripe(r, error))
         return false;
@@ -320,7 +332,9 @@ static gpointer runner_main(gpointer data)
     if (ready && o->verify && o->fill)
         run_phase(r, true);
     pthread_barrier_wait(&r->shared->filled);
-    if (ready && !r->session->error)
+    if (ready && o->idle)
+        run_idle(r);
+    else if (ready && !r->session->error)
         run_phase(r, false);
     atomic_fetch_sub(&r->shared->running, 1);
     if (ready)

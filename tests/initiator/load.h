@@ -10,6 +10,7 @@
 typedef struct {
     Url *url;
     TextKeys *keys; /* may be NULL */
+    bool idle;      /* sessions only, for `runtime_s`: no commands */
     bool random;
     unsigned write_percent;
     uint32_t sizes[LOAD_SIZES_MOST]; /* bytes; a command takes one of them at random */

@@ -74,6 +74,9 @@ static bool parse_region(const char *text, LoadOptions *options, GError **error)
 
 static bool parse_pattern(const Arguments *a, LoadOptions *options, GError **error)
 {
+    options->idle = g_str_equal(a->rw, "idle");
+    if (options->idle)
+        return !a->verify || bad(error, "--rw idle has nothing to verify");
     for (size_t i = 0; i < G_N_ELEMENTS(patterns); i++) {
         if (!g_str_equal(a->rw, patterns[i].name))
             continue;
@@ -83,7 +86,7 @@ static bool parse_pattern(const Arguments *a, LoadOptions *options, GError **err
                                                      : patterns[i].write_percent);
         return true;
     }
-    return bad(error, "--rw %s: read, write, mix, randread, randwrite or randmix", a->rw);
+    return bad(error, "--rw %s: read, write, mix, randread, randwrite, randmix or idle", a->rw);
 }
 
 static bool to_options(const Arguments *a, LoadOptions *o, GError **error)
@@ -184,7 +187,8 @@ static bool parse(int *argc, char ***argv, Arguments *a, GError **error)
     const GOptionEntry entries[] = {
         {"url", 'u', 0, G_OPTION_ARG_STRING, &a->url, "the LUN",
          "iscsi|iser://HOST[:PORT]/IQN/LUN"},
-        {"rw", 0, 0, G_OPTION_ARG_STRING, &a->rw, "[rand]read, [rand]write, [rand]mix", "KIND"},
+        {"rw", 0, 0, G_OPTION_ARG_STRING, &a->rw, "[rand]read, [rand]write, [rand]mix, idle",
+         "KIND"},
         {"write-percent", 0, 0, G_OPTION_ARG_INT, &a->write_percent, "of a mix (50)", "N"},
         {"bs", 0, 0, G_OPTION_ARG_STRING, &a->bs, "sizes of commands (4K)", "SIZE[,SIZE...]"},
         {"depth", 0, 0, G_OPTION_ARG_INT, &a->depth, "commands outstanding per session (1)", "N"},
