@@ -53,6 +53,8 @@ struct Runner {
     atomic_uint_fast64_t done, bytes; /* for the rate report */
 };
 
+static atomic_bool stopped;
+
 static uint64_t now_ns(void)
 {
     struct timespec ts;
@@ -188,7 +190,7 @@ static bool submit(Runner *r, Slot *slot)
 
 static bool may_submit(const Runner *r)
 {
-    if (r->stopping || r->session->error || r->to_submit == 0)
+    if (r->stopping || atomic_load(&stopped) || r->session->error || r->to_submit == 0)
         return false;
     if (r->filling)
         return r->next < r->first + r->blocks;
@@ -237,7 +239,7 @@ static void run_idle(Runner *r)
 {
     uint64_t begin = now_ns(), end = begin + r->options->runtime_s * UINT64_C(1000000000);
 
-    while (now_ns() < end && session_turn(r->session, TURN_MS))
+    while (now_ns() < end && !atomic_load(&stopped) && session_turn(r->session, TURN_MS))
         ;
     r->result.seconds = (double)(now_ns() - begin) / 1e9;
 }
@@ -405,6 +407,11 @@ void load_run(const LoadOptions *options, LoadResult *result)
     }
     pthread_barrier_destroy(&shared.start);
     pthread_barrier_destroy(&shared.filled);
+}
+
+void load_stop(void)
+{
+    atomic_store(&stopped, true);
 }
 
 bool load_result_good(const LoadOptions *options, const LoadResult *result)

@@ -2,6 +2,7 @@
 /* rtgt-load: options in, a load, figures out. */
 #include <glib.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,13 @@ static bool parse(int *argc, char ***argv, Arguments *a, GError **error)
     return g_option_context_parse(context, argc, argv, error);
 }
 
+/* One signal ends the load and the figures are printed; a second one ends the program. */
+static void on_signal(int number)
+{
+    load_stop();
+    signal(number, SIG_DFL);
+}
+
 int main(int argc, char **argv)
 {
     Arguments a = {.depth = 1, .sessions = 1, .runtime = 5, .timeout = 30, .write_percent = 50};
@@ -232,6 +240,8 @@ int main(int argc, char **argv)
         g_printerr("rtgt-load: %s\n", error->message);
         return 2;
     }
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
     result = g_new0(LoadResult, 1);
     load_run(&options, result);
     if (!a.json || !g_str_equal(a.json, "-"))
