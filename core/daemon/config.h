@@ -14,12 +14,14 @@ typedef struct {
     const Transport *transport;
     char **listen;      /* addresses; NULL-terminated */
     bool listen_chosen; /* false: these are the transport's default */
+    char *where;        /* FILE:LINE of listen=, or FILE */
     char **keys, **values;
 } ConfigTransport;
 
 /* A [lun NAME/NUMBER] group. */
 typedef struct {
     char *group;        /* as in the file */
+    char *where;        /* FILE:LINE of the group */
     LunSpec spec;       /* its strings belong to this object */
     char **option_keys; /* engine-options as written; NULL-terminated, the values alongside */
     char **option_values;

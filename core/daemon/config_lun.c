@@ -161,6 +161,7 @@ ConfigLun *config_lun_read(const ConfigReader *reader, const char *group)
 {
     ConfigLun *lun = g_new0(ConfigLun, 1);
     lun->group = g_strdup(group);
+    lun->where = config_reader_where(reader, group, NULL);
     if (!read_name(reader, lun)) {
         config_lun_free(lun);
         return NULL;
@@ -182,6 +183,7 @@ void config_lun_free(ConfigLun *lun)
     if (!lun)
         return;
     g_free(lun->group);
+    g_free(lun->where);
     g_free((char *)lun->spec.target_name);
     g_free((char *)lun->spec.path);
     g_free((char *)lun->spec.serial);

@@ -60,6 +60,11 @@ void config_reader_warn(const ConfigReader *reader, const char *group, const cha
     va_end(args);
 }
 
+char *config_reader_where(const ConfigReader *reader, const char *group, const char *key)
+{
+    return config_report_where(reader->report, config_scan_line(reader->scan, group, key));
+}
+
 char *config_reader_string(const ConfigReader *reader, const char *group, const char *key)
 {
     if (!config_reader_has(reader, group, key))

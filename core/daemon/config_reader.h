@@ -30,6 +30,10 @@ void config_reader_complain(const ConfigReader *reader, const char *group, const
 void config_reader_warn(const ConfigReader *reader, const char *group, const char *key,
                         const char *format, ...) G_GNUC_PRINTF(4, 5);
 
+/* FILE:LINE of a key (key NULL: of the group), for messages later on; FILE where it is not there.
+ */
+char *config_reader_where(const ConfigReader *reader, const char *group, const char *key);
+
 /* NULL where the key is absent or cannot be read (reported). An empty value is an error. */
 char *config_reader_string(const ConfigReader *reader, const char *group, const char *key);
 /* Items of a list with ';' between them, stripped; NULL as above. */

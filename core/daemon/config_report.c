@@ -28,12 +28,16 @@ void config_report_free(ConfigReport *report)
     g_free(report);
 }
 
+char *config_report_where(const ConfigReport *report, unsigned line)
+{
+    return line ? g_strdup_printf("%s:%u", report->file, line) : g_strdup(report->file);
+}
+
 static char *complaint(const ConfigReport *report, unsigned line, const char *group,
                        const char *key, const char *value, const char *text)
 {
-    GString *out = g_string_new(report->file);
-    if (line)
-        g_string_append_printf(out, ":%u", line);
+    g_autofree char *where = config_report_where(report, line);
+    GString *out = g_string_new(where);
     g_string_append(out, ": ");
     if (group)
         g_string_append_printf(out, "[%s]%s", group, key ? " " : ": ");

@@ -17,6 +17,9 @@ void config_report_error(ConfigReport *report, unsigned line, const char *group,
 void config_report_warning(ConfigReport *report, unsigned line, const char *group, const char *key,
                            const char *value, const char *format, ...) G_GNUC_PRINTF(6, 7);
 
+/* "FILE:LINE", without ":LINE" where line is 0. */
+char *config_report_where(const ConfigReport *report, unsigned line);
+
 /* False when there were errors; *error then holds all of them, one a line. */
 gboolean config_report_finish(ConfigReport *report, GError **error);
 /* The warnings, taken from the report; NULL-terminated, g_strfreev(). */

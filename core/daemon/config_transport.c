@@ -82,6 +82,7 @@ ConfigTransport *config_transport_read(const ConfigReader *reader, const Transpo
         config_transport_keys(reader, group, transport, transport->keys, false, &out->values);
     out->listen = config_reader_list(reader, group, "listen");
     out->listen_chosen = out->listen != NULL;
+    out->where = config_reader_where(reader, group, "listen");
     if (out->listen)
         check_addresses(reader, group, out->listen);
     else
@@ -94,6 +95,7 @@ void config_transport_free(ConfigTransport *transport)
     if (!transport)
         return;
     g_strfreev(transport->listen);
+    g_free(transport->where);
     g_strfreev(transport->keys);
     g_strfreev(transport->values);
     g_free(transport);

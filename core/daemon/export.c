@@ -59,8 +59,10 @@ bool export_open_luns(Export *export, GError **error)
     for (guint i = 0; i < export->config->luns->len; i++) {
         const ConfigLun *config = export->config->luns->pdata[i];
         Lun *lun = lun_new(&config->spec, host->memory, host->io_loops, host->n_io_loops, error);
-        if (!lun)
+        if (!lun) {
+            g_prefix_error(error, "%s: ", config->where);
             return false;
+        }
         ExportLun *out = g_new0(ExportLun, 1);
         *out = (ExportLun){.export = export,
                            .config = config,

@@ -224,7 +224,7 @@ static bool open_portals(Manager *manager, const ConfigTransport *config, GError
         bool last = !address[1] && manager->portals->len == before;
         if (config->listen_chosen || last) {
             g_propagate_prefixed_error(error, g_steal_pointer(&failure),
-                                       "[%s] listen: ", config->transport->name);
+                                       "%s: [%s] listen: ", config->where, config->transport->name);
             return false;
         }
         g_message("not listening: %s", failure->message);

@@ -6,10 +6,22 @@
 #include <gio/gio.h>
 #include <sys/mman.h>
 
+/* Made elsewhere and moved: huge pages with MAP_FIXED take the reservation away also where they
+ * then fail, and another thread could map something into the gap before a second try. */
 static void *map_huge(void *at)
 {
-    return mmap(at, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+    void *memory = mmap(NULL, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED)
+        return MAP_FAILED;
+    void *moved =
+        mremap(memory, ARENA_CHUNK_SIZE, ARENA_CHUNK_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+    if (moved == MAP_FAILED) {
+        int e = errno;
+        munmap(memory, ARENA_CHUNK_SIZE);
+        errno = e;
+    }
+    return moved;
 }
 
 static void *map_plain(void *at)

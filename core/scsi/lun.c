@@ -68,7 +68,7 @@ static bool measure(Lun *lun, GError **error)
     if (lun->blocks == 0) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
                     "LUN %s/%u: %s: smaller than one block of %u bytes", spec->target_name,
-                    spec->number, spec->path ? "path" : "size", spec->block_size);
+                    spec->number, spec->path ? spec->path : "size", spec->block_size);
         return false;
     }
     bool can = aio_file_can_discard(lun->file);

@@ -53,6 +53,8 @@ struct Runner {
     atomic_uint_fast64_t done, bytes; /* for the rate report */
 };
 
+static atomic_bool stopped;
+
 static uint64_t now_ns(void)
 {
     struct timespec ts;
@@ -188,7 +190,7 @@ static bool submit(Runner *r, Slot *slot)
 
 static bool may_submit(const Runner *r)
 {
-    if (r->stopping || r->session->error || r->to_submit == 0)
+    if (r->stopping || atomic_load(&stopped) || r->session->error || r->to_submit == 0)
         return false;
     if (r->filling)
         return r->next < r->first + r->blocks;
@@ -229,6 +231,16 @@ static void run_phase(Runner *r, bool filling)
         r->stopping |= r->session->rejects > 0;
     } while (may_submit(r) ||
              (g_queue_get_length(&r->idle) < r->options->depth && !r->session->rejects));
+    r->result.seconds = (double)(now_ns() - begin) / 1e9;
+}
+
+/* No command at all: the target's pings are answered in passing. */
+static void run_idle(Runner *r)
+{
+    uint64_t begin = now_ns(), end = begin + r->options->runtime_s * UINT64_C(1000000000);
+
+    while (now_ns() < end && !atomic_load(&stopped) && session_turn(r->session, TURN_MS))
+        ;
     r->result.seconds = (double)(now_ns() - begin) / 1e9;
 }
 
@@ -273,6 +285,8 @@ static bool open_session(Runner *r, GError **error)
     so.wire.arena = MAX((size_t)largest * o->depth, 4096);
     so.wire.invalidate = o->invalidate;
     r->session = session_open(&so, error);
+    if (o->idle)
+        return r->session != NULL;
     if (!r->session || !scsi_wait_ready(r->session, o->url->lun, &r->capacity, error) ||
         !place_stripe(r, error))
         return false;
@@ -320,7 +334,9 @@ static gpointer runner_main(gpointer data)
     if (ready && o->verify && o->fill)
         run_phase(r, true);
     pthread_barrier_wait(&r->shared->filled);
-    if (ready && !r->session->error)
+    if (ready && o->idle)
+        run_idle(r);
+    else if (ready && !r->session->error)
         run_phase(r, false);
     atomic_fetch_sub(&r->shared->running, 1);
     if (ready)
@@ -391,6 +407,11 @@ void load_run(const LoadOptions *options, LoadResult *result)
     }
     pthread_barrier_destroy(&shared.start);
     pthread_barrier_destroy(&shared.filled);
+}
+
+void load_stop(void)
+{
+    atomic_store(&stopped, true);
 }
 
 bool load_result_good(const LoadOptions *options, const LoadResult *result)

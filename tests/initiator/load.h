@@ -10,6 +10,7 @@
 typedef struct {
     Url *url;
     TextKeys *keys; /* may be NULL */
+    bool idle;      /* sessions only, for `runtime_s`: no commands */
     bool random;
     unsigned write_percent;
     uint32_t sizes[LOAD_SIZES_MOST]; /* bytes; a command takes one of them at random */
@@ -38,5 +39,8 @@ typedef struct {
 
 /* Blocks until the load is over. Failures are printed as they come. */
 void load_run(const LoadOptions *options, LoadResult *result);
+/* Ends all loads of the process early, as if their time were over. MT-SAFE, also in a signal
+ * handler. */
+void load_stop(void);
 /* No command failed, every block verified, no breach of the protocol. */
 bool load_result_good(const LoadOptions *options, const LoadResult *result);

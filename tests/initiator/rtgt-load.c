@@ -2,6 +2,7 @@
 /* rtgt-load: options in, a load, figures out. */
 #include <glib.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,9 @@ static bool parse_region(const char *text, LoadOptions *options, GError **error)
 
 static bool parse_pattern(const Arguments *a, LoadOptions *options, GError **error)
 {
+    options->idle = g_str_equal(a->rw, "idle");
+    if (options->idle)
+        return !a->verify || bad(error, "--rw idle has nothing to verify");
     for (size_t i = 0; i < G_N_ELEMENTS(patterns); i++) {
         if (!g_str_equal(a->rw, patterns[i].name))
             continue;
@@ -83,7 +87,7 @@ static bool parse_pattern(const Arguments *a, LoadOptions *options, GError **err
                                                      : patterns[i].write_percent);
         return true;
     }
-    return bad(error, "--rw %s: read, write, mix, randread, randwrite or randmix", a->rw);
+    return bad(error, "--rw %s: read, write, mix, randread, randwrite, randmix or idle", a->rw);
 }
 
 static bool to_options(const Arguments *a, LoadOptions *o, GError **error)
@@ -184,7 +188,8 @@ static bool parse(int *argc, char ***argv, Arguments *a, GError **error)
     const GOptionEntry entries[] = {
         {"url", 'u', 0, G_OPTION_ARG_STRING, &a->url, "the LUN",
          "iscsi|iser://HOST[:PORT]/IQN/LUN"},
-        {"rw", 0, 0, G_OPTION_ARG_STRING, &a->rw, "[rand]read, [rand]write, [rand]mix", "KIND"},
+        {"rw", 0, 0, G_OPTION_ARG_STRING, &a->rw, "[rand]read, [rand]write, [rand]mix, idle",
+         "KIND"},
         {"write-percent", 0, 0, G_OPTION_ARG_INT, &a->write_percent, "of a mix (50)", "N"},
         {"bs", 0, 0, G_OPTION_ARG_STRING, &a->bs, "sizes of commands (4K)", "SIZE[,SIZE...]"},
         {"depth", 0, 0, G_OPTION_ARG_INT, &a->depth, "commands outstanding per session (1)", "N"},
@@ -214,6 +219,13 @@ static bool parse(int *argc, char ***argv, Arguments *a, GError **error)
     return g_option_context_parse(context, argc, argv, error);
 }
 
+/* One signal ends the load and the figures are printed; a second one ends the program. */
+static void on_signal(int number)
+{
+    load_stop();
+    signal(number, SIG_DFL);
+}
+
 int main(int argc, char **argv)
 {
     Arguments a = {.depth = 1, .sessions = 1, .runtime = 5, .timeout = 30, .write_percent = 50};
@@ -228,6 +240,8 @@ int main(int argc, char **argv)
         g_printerr("rtgt-load: %s\n", error->message);
         return 2;
     }
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
     result = g_new0(LoadResult, 1);
     load_run(&options, result);
     if (!a.json || !g_str_equal(a.json, "-"))

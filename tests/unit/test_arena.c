@@ -5,8 +5,11 @@
 #include "core/mem/sanitize.h"
 #include "tests/unit/unit.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define MIB ((size_t)1 << 20)
 
@@ -35,6 +38,43 @@ static bool inside(Arena *arena, const void *at, size_t len)
     size_t mapped = (size_t)arena_chunk_count(arena) << ARENA_CHUNK_SHIFT;
     return p >= base && p + len <= base + mapped &&
            arena_chunk_of(base, p) == arena_chunk_of(base, p + len - 1);
+}
+
+/* Maps memory again and again; a mapping in the range that the arena has reserved is an intruder.
+ */
+typedef struct {
+    uintptr_t base, end;
+    atomic_bool stop;
+    unsigned intrusions;
+} Intruder;
+
+static void *intrude(void *arg)
+{
+    Intruder *intruder = arg;
+    while (!atomic_load(&intruder->stop)) {
+        void *at = mmap(NULL, 16 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        intruder->intrusions += (uintptr_t)at >= intruder->base && (uintptr_t)at < intruder->end;
+        munmap(at, 16 * MIB);
+    }
+    return NULL;
+}
+
+static void growing_keeps_the_reservation(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 50; round++) {
+        Arena *arena = make_arena(256 * MIB, 0);
+        Intruder intruder = {.base = (uintptr_t)arena_base(arena)};
+        intruder.end = intruder.base + 256 * MIB;
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, intrude, &intruder), 0);
+        while (arena_chunk_count(arena) < 16)
+            assert_true(arena_grow(arena, NULL));
+        atomic_store(&intruder.stop, true);
+        pthread_join(thread, NULL);
+        arena_free(arena);
+        assert_int_equal(intruder.intrusions, 0);
+    }
 }
 
 static void buffers_lie_in_one_chunk_and_are_aligned(void **state)
@@ -228,6 +268,7 @@ int main(void)
         cmocka_unit_test(exhaustion_is_null_then_growth_helps),
         cmocka_unit_test(small_pieces_become_large_again),
         cmocka_unit_test(malloc_never_gets_arena_memory),
+        cmocka_unit_test(growing_keeps_the_reservation),
         cmocka_unit_test(observers_see_each_chunk_before_use),
         cmocka_unit_test(use_after_free_is_caught),
         cmocka_unit_test(receive_budget_is_shared_fairly),
