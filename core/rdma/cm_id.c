@@ -4,10 +4,14 @@
 
 #include "core/rdma/private.h"
 
+#define LATE_MS 100
+
 struct CmId {
-    gint refs; /* the home loop's, and one for every event under way to it */
+    gint refs; /* the owner's, and one for every event under way to the home loop */
     struct rdma_cm_id *verbs;
-    Loop *home;
+    Loop *home, *main;
+    unsigned *alive; /* loop 0's */
+    GSource *timer;  /* the same */
     QueuePair *qp;
 };
 
@@ -17,12 +21,15 @@ typedef struct {
     int event, status;
 } Passed;
 
-CmId *cm_id_new(struct rdma_cm_id *verbs, Loop *home)
+CmId *cm_id_new(struct rdma_cm_id *verbs, Loop *home, Loop *main, unsigned *alive)
 {
     CmId *id = g_new0(CmId, 1);
     id->refs = 1;
     id->verbs = verbs;
     id->home = home;
+    id->main = main;
+    id->alive = alive;
+    ++*alive;
     verbs->context = id;
     return id;
 }
@@ -73,11 +80,30 @@ void cm_id_set_qp(CmId *id, QueuePair *qp)
     id->qp = qp;
 }
 
-void cm_id_release(CmId *id)
+/* On loop 0, which takes the events: none is half taken here. */
+static void destroy(void *arg)
+{
+    CmId *id = arg;
+    loop_timer_stop(&id->timer);
+    rdma_destroy_id(id->verbs);
+    --*id->alive;
+    cm_id_unref(id);
+}
+
+static gboolean destroy_now(gpointer arg)
+{
+    destroy(arg);
+    return G_SOURCE_REMOVE;
+}
+
+static void destroy_late(void *arg)
+{
+    CmId *id = arg;
+    id->timer = loop_timer_start(id->main, LATE_MS, destroy_now, id);
+}
+
+void cm_id_release(CmId *id, bool late)
 {
     id->qp = NULL;
-    /* waits until loop 0 has acknowledged what it took; it then holds a reference of its own */
-    rdma_destroy_id(id->verbs);
-    id->verbs = NULL;
-    cm_id_unref(id);
+    loop_call(id->main, late ? destroy_late : destroy, id);
 }

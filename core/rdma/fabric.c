@@ -18,7 +18,7 @@ struct Fabric {
     struct rdma_event_channel *channel;
     LoopFd events;
     GPtrArray *devices;
-    unsigned handed_over; /* requests not yet taken by their loops */
+    unsigned ids; /* of connections, not yet destroyed */
     GPtrArray *listeners;
 };
 
@@ -38,7 +38,6 @@ struct FabricListener {
 
 typedef struct {
     ConnectRequest request;
-    Fabric *fabric;
     FabricListener *listener;
     uint8_t private_data[256];
 } HandOver;
@@ -115,11 +114,6 @@ static void end_accept(FabricListener *listener)
     pthread_mutex_unlock(&listener->lock);
 }
 
-static void handed_over(void *arg)
-{
-    ((Fabric *)arg)->handed_over--;
-}
-
 /* On the home loop. */
 static void hand_over(void *arg)
 {
@@ -131,7 +125,6 @@ static void hand_over(void *arg)
     } else {
         fabric_reject(&over->request, NULL, 0);
     }
-    loop_call(over->fabric->main, handed_over, over->fabric);
     listener_unref(listener);
     g_free(over);
 }
@@ -146,7 +139,6 @@ static HandOver *take_request(FabricListener *listener, const struct rdma_cm_eve
         return NULL;
     HandOver *over = g_new0(HandOver, 1);
     *home = listener->loops[listener->next++ % listener->nloops];
-    over->fabric = listener->fabric;
     over->listener = listener;
     memcpy(over->private_data, param->private_data ? param->private_data : "",
            param->private_data ? param->private_data_len : 0);
@@ -158,7 +150,7 @@ static HandOver *take_request(FabricListener *listener, const struct rdma_cm_eve
     };
     memcpy(&over->request.local, rdma_get_local_addr(event->id), sizeof over->request.local);
     memcpy(&over->request.peer, rdma_get_peer_addr(event->id), sizeof over->request.peer);
-    over->request.id = cm_id_new(event->id, *home);
+    over->request.id = cm_id_new(event->id, *home, listener->fabric->main, &listener->fabric->ids);
     return over;
 }
 
@@ -177,14 +169,13 @@ static void handle_request(struct rdma_cm_event *event)
         return;
     }
     g_atomic_int_inc(&listener->refs);
-    over->fabric->handed_over++;
     loop_call(home, hand_over, over);
 }
 
 void fabric_reject(ConnectRequest *request, const void *private_data, uint8_t len)
 {
     rdma_reject(cm_id_verbs(request->id), private_data, len);
-    cm_id_release(request->id);
+    cm_id_release(request->id, false);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -249,7 +240,7 @@ void fabric_free(Fabric *fabric)
     if (!fabric)
         return;
     g_assert(fabric->listeners->len == 0);
-    while (fabric->handed_over > 0)
+    while (fabric->ids > 0)
         g_main_context_iteration(loop_context(fabric->main), TRUE);
     loop_remove_fd(&fabric->events);
     g_ptr_array_unref(fabric->devices);

@@ -15,7 +15,7 @@ typedef struct FabricListener FabricListener;
  * when none is left. Loop 0; may block. */
 Fabric *fabric_new(Loop *main, Arena *arena, GError **error);
 /* No listener and no queue pair is left (asserted). Runs loop 0 until requests that came too late
- * are refused. Loop 0. NULL is allowed. */
+ * are refused and the last connections forgotten. Loop 0. NULL is allowed. */
 void fabric_free(Fabric *fabric);
 
 /* An incoming connection, on its home loop. Constant, valid until accept returns. */

@@ -43,7 +43,8 @@ struct QueuePair {
     SendQueue sends;
     RecvList recv_waiting, recv_posted;
     unsigned send_slots, recv_slots, inline_max;
-    char *lost; /* reason the owner is to be told */
+    char *lost;     /* reason the owner is to be told */
+    bool peer_left; /* it disconnected first */
 };
 
 /* --- receives --------------------------------------------------------------------------------- */
@@ -108,8 +109,9 @@ static void enter_error(QueuePair *qp, const char *reason)
     loop_timer_stop(&qp->timer);
     qp->timer = loop_timer_start(qp->loop, ABANDON_MS, abandon_on_timeout, qp);
     struct ibv_qp_attr attr = {.qp_state = IBV_QPS_ERR};
-    /* it refuses where the connection is not complete or gone already */
-    if (rdma_disconnect(cm_id_verbs(qp->id)) != 0)
+    /* A peer that left gets its answer when the id is destroyed: some initiators have freed what
+     * they need to take it. Others: refused where the connection is not complete. */
+    if (qp->peer_left || rdma_disconnect(cm_id_verbs(qp->id)) != 0)
         ibv_modify_qp(qp->verbs, &attr, IBV_QP_STATE);
     flush_later(qp);
 }
@@ -146,7 +148,7 @@ static void release_verbs(QueuePair *qp)
         cq_remove_qp(qp->cq, qp, qp->send_slots + qp->recv_slots);
     qp->cq = NULL;
     if (qp->id)
-        cm_id_release(qp->id);
+        cm_id_release(qp->id, qp->peer_left);
     qp->id = NULL;
 }
 
@@ -316,6 +318,7 @@ void qp_cm_event(QueuePair *qp, enum rdma_cm_event_type event, int status)
         qp_abandon(qp, "the RDMA device was removed");
         break;
     case RDMA_CM_EVENT_DISCONNECTED:
+        qp->peer_left = true;
         enter_error(qp, "the peer disconnected");
         break;
     default:

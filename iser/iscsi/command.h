@@ -29,6 +29,13 @@ struct IscsiMove {
     IscsiMove *next;                    /* completed or waiting */
 };
 
+/* RFC 7143 11.4.7.2: iSCSI conditions as sense data. */
+enum {
+    SENSE_UNEXPECTED_UNSOLICITED_DATA = SENSE_CODE(0xb, 0x0c, 0x0c),
+    SENSE_INCORRECT_AMOUNT_OF_DATA = SENSE_CODE(0xb, 0x0c, 0x0d),
+    SENSE_PROTOCOL_SERVICE_CRC = SENSE_CODE(0xb, 0x47, 0x05),
+};
+
 struct IscsiCommand {
     Task task;
     IscsiSession *session;
@@ -70,6 +77,10 @@ void command_pool_clear(CommandPool *pool); /* every command is free (asserted) 
 
 /* A SCSI Command PDU in its turn; keeps the PDU until the command ends. */
 void command_receive(IscsiSession *session, DmPdu *pdu);
+static inline IscsiCommand *command_of(Task *task)
+{
+    return (IscsiCommand *)((char *)task - offsetof(IscsiCommand, task));
+}
 IscsiCommand *command_by_itt(IscsiSession *session, uint32_t itt); /* NULL: none */
 /* After the SCSI side has let go of everything: forgets commands that waited to be answered. */
 void command_forget_held(IscsiSession *session);
@@ -78,10 +89,23 @@ void command_forget_held(IscsiSession *session);
 void command_fail(IscsiCommand *command, SenseCode code);
 /* The last unsolicited Data-Out has come: the answer that waited for it goes out. */
 void command_burst_ended(IscsiCommand *command);
-/* Hands the part of the move that is not filled to the datamover. */
+/* --- move.c ------------------------------------------------------------------------------------*/
+
+/* Members of TaskTransport. */
+void command_put_data(Task *task, DataMove *data);
+void command_get_data(Task *task, DataMove *data);
+void command_cancel(Task *task, DataMove *data);
+
+/* A free move of the command, for this data. */
+IscsiMove *command_move_take(IscsiCommand *command, DataMove *data);
+/* Sends the data as Data-In, with the flags of its last PDU; status and residual count are for
+ * DATA_IN_STATUS. */
+void command_move_put(IscsiMove *move, uint8_t flags, uint8_t status, uint32_t residual_count);
+/* Asks the initiator for the part of the move that is not filled. */
 void command_move_to_wire(IscsiMove *move);
 /* done(error) at the end of the round. */
 void command_move_complete(IscsiMove *move, int error);
+void command_run_completed(LoopFlush *flush); /* CommandPool.flush */
 
 /* --- unsolicited.c -----------------------------------------------------------------------------*/
 

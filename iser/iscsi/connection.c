@@ -128,10 +128,12 @@ static void login_failed(IscsiConnection *connection)
 {
     const Login *login = &connection->login;
     g_autofree char *peer = address_print(&connection->dm->peer);
-    g_message("login of %s from %s to %s refused: %s (%s)",
-              login->initiator_name ? login->initiator_name : "unnamed initiator", peer,
-              login->target_name ? login->target_name : "no target",
-              login_status_name(login->status), login->reason);
+    /* What never named itself may be a port scanner: not for everybody to read. */
+    g_log(G_LOG_DOMAIN, login->initiator_name ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_DEBUG,
+          "login of %s from %s to %s refused: %s (%s)",
+          login->initiator_name ? login->initiator_name : "unnamed initiator", peer,
+          login->target_name ? login->target_name : "no target", login_status_name(login->status),
+          login->reason);
     send_reply(connection);
     connection_close(connection, DM_CLOSE_GRACEFUL);
 }

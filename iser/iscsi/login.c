@@ -291,6 +291,15 @@ LoginAction login_request(Login *login, const uint8_t bhs[ISCSI_BHS_LEN], const 
     return find_names(login) ? check_names(login) : LOGIN_FAIL;
 }
 
+static void introduce_target(Login *login, const LoginTarget *target)
+{
+    char tag[8];
+    g_snprintf(tag, sizeof tag, "%u", target->portal_group_tag);
+    text_write(&login->answer, "TargetPortalGroupTag", tag);
+    if (target->alias)
+        text_write(&login->answer, "TargetAlias", target->alias);
+}
+
 LoginAction login_resolved(Login *login, const LoginTarget *target)
 {
     if (target->status != LOGIN_SUCCESS)
@@ -299,13 +308,10 @@ LoginAction login_resolved(Login *login, const LoginTarget *target)
     login->negotiated.queue_depth = login->offer.queue_depth;
     login->negotiated.nop_interval = login->offer.nop_interval;
     login->negotiated.nop_timeout = login->offer.nop_timeout;
-    if (!login->discovery) {
-        char tag[8];
-        g_snprintf(tag, sizeof tag, "%u", target->portal_group_tag);
-        text_write(&login->answer, "TargetPortalGroupTag", tag);
-        if (target->alias)
-            text_write(&login->answer, "TargetAlias", target->alias);
-    }
+    if (login->discovery) /* RFC 7145 6.3: the key does not matter there; the wire decides */
+        login->negotiated.rdma_extensions = login->offer.rdma_extensions;
+    else
+        introduce_target(login, target);
     return negotiate(login);
 }
 

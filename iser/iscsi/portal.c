@@ -47,6 +47,8 @@ IscsiPortal *iscsi_portal_new(const TransportHost *host, const IscsiPortalConfig
     IscsiPortal *portal = g_new0(IscsiPortal, 1);
     portal->host = host;
     portal->config = *config;
+    for (unsigned i = 0; i < host->n_keys; i++)
+        iscsi_portal_set(&portal->config, host->keys[i], host->values[i], NULL);
     if (!portal->config.login_timeout_ms)
         portal->config.login_timeout_ms = LOGIN_TIMEOUT_MS;
     if (!portal->config.max_logins)

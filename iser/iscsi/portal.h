@@ -19,13 +19,14 @@ typedef struct {
                                 * 0: 128 */
 } IscsiPortalConfig;
 
-/* Keys of the transport's own group (login-timeout, max-logins); NULL-terminated. */
+/* Keys of the transport's own group, Transport.keys: login-timeout (seconds) and max-logins;
+ * NULL-terminated. */
 extern const char *const iscsi_portal_keys[];
 /* Checks such a key and sets it; config may be NULL. */
 bool iscsi_portal_set(IscsiPortalConfig *config, const char *key, const char *value,
                       GError **error);
 
-/* host stays valid until iscsi_portal_free(). */
+/* host stays valid until iscsi_portal_free(); its keys overrule the config. */
 IscsiPortal *iscsi_portal_new(const TransportHost *host, const IscsiPortalConfig *config);
 /* Ends the connections that are left (logins, discovery); runs loop 0 until they are gone. No
  * listener, no target is left (asserted). */

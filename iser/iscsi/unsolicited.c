@@ -6,11 +6,6 @@
 /* So that tiny PDUs cannot make a command hold any number of receive buffers. */
 #define STAGED_MAX 256
 
-enum {
-    SENSE_INCORRECT_AMOUNT_OF_DATA = SENSE_CODE(0xb, 0x0c, 0x0d),
-    SENSE_DATA_SEQUENCE = SENSE_CODE(0xb, 0x47, 0x05),
-};
-
 void unsolicited_release(IscsiCommand *command)
 {
     while (command->staged) {
@@ -103,7 +98,7 @@ void unsolicited_get(IscsiCommand *command, IscsiMove *move)
 static SenseCode check(const IscsiCommand *command, const DmPdu *pdu)
 {
     if (get_be32(pdu->bhs + DATA_SN) != command->burst_sn)
-        return SENSE_DATA_SEQUENCE;
+        return SENSE_PROTOCOL_SERVICE_CRC;
     uint32_t limit = MIN(command->edtl, command->session->params.first_burst_length);
     if (get_be32(pdu->bhs + DATA_OFFSET) != command->burst_end ||
         pdu->data_len > limit - MIN(limit, command->burst_end) ||

@@ -44,11 +44,11 @@ static const char *decode(IserPdu *pdu, uint32_t len)
     if (wrong)
         return wrong;
     memcpy(pdu->pdu.bhs, message.bhs, ISCSI_BHS_LEN);
+    put_be24(pdu->pdu.bhs + AT_DATA_LEN, message.data_len);
     pdu->pdu.ahs = message.ahs;
     pdu->pdu.ahs_len = message.ahs_len;
     pdu->pdu.data = (uint8_t *)message.data;
     pdu->pdu.data_len = message.data_len;
-    put_be24(pdu->pdu.bhs + AT_DATA_LEN, message.data_len);
     pdu->unsolicited = ((IserConn *)pdu->pdu.conn)->solicited_only ? message.data_len : 0;
     return (pdu->pdu.bhs[0] & OPCODE_MASK) == SCSI_COMMAND ? check_command(pdu) : NULL;
 }

@@ -88,11 +88,9 @@ static void stop(void)
     fabric_free(g_steal_pointer(&iser.fabric));
 }
 
-static const char *const no_keys[] = {NULL};
-
 const Transport iser_transport = {
     .name = "iser",
-    .keys = no_keys,
+    .keys = iscsi_portal_keys,
     .target_keys = iscsi_file_keys,
     .default_listen = "0.0.0.0:3260;[::]:3260",
     .check_key = iscsi_portal_check_key,

@@ -9,6 +9,9 @@
 #define CM_INVALIDATE_NOT 0x40
 #define CM_RESERVED       0x3f
 
+#define OPCODE_MASK  0x3f
+#define SCSI_COMMAND 0x01
+
 #define HEADER_WSV   0x08
 #define HEADER_RSV   0x04
 #define HELLO_REJ    0x01
@@ -77,6 +80,13 @@ void iser_hello_reject_encode(uint8_t out[ISER_HEADER_LEN])
     out[1] = HELLO_LEVELS;
 }
 
+/* libiscsi up to 1.19 agrees to immediate data, says how much there is, and sends none; its STag
+ * covers everything. */
+static bool lacks_promised_data(const IserMessage *m, size_t left)
+{
+    return (m->bhs[0] & OPCODE_MASK) == SCSI_COMMAND && m->header.write_valid && left == 0;
+}
+
 const char *iser_message_decode(const uint8_t *message, size_t len, IserMessage *out)
 {
     *out = (IserMessage){0};
@@ -93,8 +103,7 @@ const char *iser_message_decode(const uint8_t *message, size_t len, IserMessage 
     out->ahs_len = (uint32_t)out->bhs[4] * 4;
     out->data_len = get_be24(out->bhs + 5);
     out->ahs = byte_reader_take(&r, out->ahs_len);
-    /* libiscsi 1.19 announces immediate data and sends none: its STag covers all of the data. */
-    if (out->header.write_valid && byte_reader_left(&r) == 0)
+    if (!r.bad && lacks_promised_data(out, byte_reader_left(&r)))
         out->data_len = 0;
     out->data = byte_reader_take(&r, out->data_len);
     if (r.bad)

@@ -55,7 +55,8 @@ void iser_hello_reject_encode(uint8_t out[ISER_HEADER_LEN]);
 typedef struct {
     IserHeader header;
     const uint8_t *bhs, *ahs, *data;
-    uint32_t ahs_len, data_len; /* bytes; the data's padding not included */
+    uint32_t ahs_len, data_len; /* bytes; the data's padding not included; may be 0 where the header
+                                 * says more: none came, and the write STag covers it */
 } IserMessage;
 
 /* NULL, or why the message is none (then only header is set, where there is one). */

@@ -67,11 +67,9 @@ static void stop(void)
     tcp_host_unref(g_steal_pointer(&host));
 }
 
-static const char *const no_keys[] = {NULL};
-
 const Transport iscsi_transport = {
     .name = "iscsi",
-    .keys = no_keys,
+    .keys = iscsi_portal_keys,
     .target_keys = iscsi_file_keys,
     .default_listen = "0.0.0.0:3260;[::]:3260",
     .check_key = iscsi_portal_check_key,

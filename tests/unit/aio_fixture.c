@@ -145,23 +145,36 @@ static void single_done(AioReq *req)
     ((Single *)req)->left = 0;
 }
 
+static ssize_t run_single(Rig *rig, Single *single)
+{
+    single->left = 1;
+    single->req.file = rig->file;
+    single->req.done = single_done;
+    if (!rig->engine->queue(rig->ctx, &single->req))
+        return -EBUSY;
+    return rig_wait(rig, &single->left) ? single->req.res : -ETIME;
+}
+
 ssize_t rig_run(Rig *rig, AioOp op, unsigned flags, void *data, uint64_t offset, uint64_t len)
 {
     struct iovec iov = {data, len};
     Single single = {
         .req = {.op = op,
                 .flags = flags,
-                .file = rig->file,
                 .iov = &iov,
                 .iovcnt = data ? 1 : 0,
                 .offset = offset,
-                .len = len,
-                .done = single_done},
-        .left = 1,
+                .len = len},
     };
-    if (!rig->engine->queue(rig->ctx, &single.req))
-        return -EBUSY;
-    return rig_wait(rig, &single.left) ? single.req.res : -ETIME;
+    return run_single(rig, &single);
+}
+
+ssize_t rig_extent(Rig *rig, uint64_t offset, uint64_t len, bool *hole)
+{
+    Single single = {.req = {.op = AIO_EXTENT, .offset = offset, .len = len, .hole = true}};
+    ssize_t res = run_single(rig, &single);
+    *hole = single.req.hole;
+    return res;
 }
 
 void pattern_fill(void *data, uint64_t seed, uint64_t offset, size_t len)
@@ -185,7 +198,7 @@ static struct {
     int result;
     unsigned left;
     bool delays, refuse_dsync;
-    unsigned calls[6];
+    unsigned calls[7];
     unsigned dsync_writes;
     AioSys real;
     bool installed;
@@ -249,6 +262,11 @@ static int fault_blkdiscard(int fd, uint64_t offset, uint64_t len)
     return fault_hits(ON_ALLOCATE) ? fault.result : fault.real.blkdiscard(fd, offset, len);
 }
 
+static int64_t fault_seek(int fd, uint64_t offset, int whence)
+{
+    return fault_hits(ON_SEEK) ? fault.result : fault.real.seek(fd, offset, whence);
+}
+
 static int fault_io_submit(void *kernel_ctx, long count, struct iocb **iocbs)
 {
     for (long i = 0; i < count; i++)
@@ -267,7 +285,8 @@ static int fault_uring_submit(struct io_uring *ring)
 
 static int64_t fault_completed(const AioReq *req, int64_t res)
 {
-    static const unsigned kinds[AIO_OPS] = {ON_READ, ON_WRITE, ON_SYNC, ON_ALLOCATE, ON_ALLOCATE};
+    static const unsigned kinds[AIO_OPS] = {ON_READ,     ON_WRITE,    ON_SYNC,
+                                            ON_ALLOCATE, ON_ALLOCATE, ON_SEEK};
     if (res < 0 || !fault_hits(kinds[req->op]))
         return res;
     return fault.result > 0 ? faulty(res) : fault.result;
@@ -285,6 +304,7 @@ static void fault_install(void)
         .fdatasync = fault_fdatasync,
         .fallocate = fault_fallocate,
         .blkdiscard = fault_blkdiscard,
+        .seek = fault_seek,
         .io_submit = fault_io_submit,
         .uring_submit = fault_uring_submit,
         .completed = fault_completed,

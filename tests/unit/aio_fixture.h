@@ -44,6 +44,9 @@ bool rig_wait(Rig *rig, unsigned *left);
 /* Runs one request to its end; its res, or -ETIME. */
 ssize_t rig_run(Rig *rig, AioOp op, unsigned flags, void *data, uint64_t offset, uint64_t len);
 
+/* The same for AIO_EXTENT; *hole is its other result. */
+ssize_t rig_extent(Rig *rig, uint64_t offset, uint64_t len, bool *hole);
+
 /* Bytes that depend on seed and position, never 0. */
 void pattern_fill(void *data, uint64_t seed, uint64_t offset, size_t len);
 
@@ -52,10 +55,19 @@ void *page_alloc(size_t len);
 
 /* ---- faults ---- */
 
-enum { ON_READ = 1, ON_WRITE = 2, ON_SYNC = 4, ON_ALLOCATE = 8, ON_SUBMIT = 16, ON_NOWAIT = 32 };
+enum {
+    ON_READ = 1,
+    ON_WRITE = 2,
+    ON_SYNC = 4,
+    ON_ALLOCATE = 8,
+    ON_SUBMIT = 16,
+    ON_NOWAIT = 32,
+    ON_SEEK = 64
+};
 
 /* The next `times` calls of the kinds `on` give `result`: -errno or 0 without doing anything, or
- * what really happened but at most `result` bytes of it. ON_NOWAIT are the inline reads alone. */
+ * what really happened but at most `result` bytes of it; ON_SEEK finds `result` itself. ON_NOWAIT
+ * are the inline reads alone. */
 void fault_arm(unsigned on, int result, unsigned times);
 unsigned fault_left(void);         /* times not used up */
 void fault_delays(bool on);        /* every call may be late by a random while */

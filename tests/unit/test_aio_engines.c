@@ -93,15 +93,27 @@ typedef struct Mix {
 
 static void slot_start(Mix *mix, MixSlot *slot);
 
+static bool extent_fits(const AioReq *req, const uint8_t *model)
+{
+    if (req->res <= 0 || req->res > (ssize_t)req->len)
+        return false;
+    for (ssize_t i = 0; req->hole && i < req->res; i++)
+        if (model[i] != 0)
+            return false;
+    return true;
+}
+
 static void slot_done(AioReq *req)
 {
     MixSlot *slot = (MixSlot *)req;
     Mix *mix = slot->mix;
 
     slot->busy = false;
-    if (req->res != (req->op == AIO_FLUSH ? 0 : (ssize_t)req->len))
-        mix->bad++;
     uint8_t *at = mix->model + req->offset;
+    if (req->op == AIO_EXTENT)
+        mix->bad += !extent_fits(req, at);
+    else if (req->res != (req->op == AIO_FLUSH ? 0 : (ssize_t)req->len))
+        mix->bad++;
     if (req->op == AIO_READ && memcmp(slot->data, at, req->len) != 0)
         mix->bad++;
     mix->left--;
@@ -112,8 +124,8 @@ static void slot_done(AioReq *req)
 /* Each slot has a region of its own, so that the model is exact with all of them in flight. */
 static void slot_start(Mix *mix, MixSlot *slot)
 {
-    static const AioOp ops[] = {AIO_READ,  AIO_READ,    AIO_READ,         AIO_WRITE,
-                                AIO_WRITE, AIO_DISCARD, AIO_WRITE_ZEROES, AIO_FLUSH};
+    static const AioOp ops[] = {AIO_READ,    AIO_READ,         AIO_READ,  AIO_WRITE, AIO_WRITE,
+                                AIO_DISCARD, AIO_WRITE_ZEROES, AIO_FLUSH, AIO_EXTENT};
     AioReq *req = &slot->req;
     uint64_t region = (uint64_t)(slot - mix->slots) * SLOT_BYTES;
     unsigned grains = SLOT_BYTES / mix->grain;
@@ -386,12 +398,50 @@ static void test_write_zeroes_keeps_blocks(void **state)
     free(back);
 }
 
+static void check_extent(Rig *rig, uint64_t offset, uint64_t len, uint64_t found, bool hole)
+{
+    bool found_hole;
+    assert_int_equal(rig_extent(rig, offset, len, &found_hole), found);
+    assert_int_equal(found_hole, hole);
+}
+
+static void test_extents(void **state)
+{
+    Rig *rig = rig_of(state);
+    const uint64_t mib = 1 << 20;
+
+    if (rig->place == PLACE_LOOP) {
+        check_extent(rig, 0, FILE_SIZE, FILE_SIZE, false);
+        check_extent(rig, 512, 1024, 1024, false);
+        return;
+    }
+    uint64_t unit = MAX(aio_file_discard_granularity(rig->file), 4096);
+    char *data = page_alloc(16 * unit);
+    pattern_fill(data, 1, 0, 16 * unit);
+    check_extent(rig, 0, FILE_SIZE, FILE_SIZE, true);
+    assert_int_equal(rig_run(rig, AIO_WRITE, 0, data, mib, 16 * unit), 16 * unit);
+    assert_int_equal(rig_run(rig, AIO_WRITE, 0, data, 2 * mib + 10, 100), 100);
+    check_extent(rig, 0, FILE_SIZE, mib, true);
+    check_extent(rig, 0, 100, 100, true);
+    check_extent(rig, mib - 1, 2, 1, true);
+    check_extent(rig, mib, FILE_SIZE - mib, 16 * unit, false);
+    check_extent(rig, mib + 100, 1000, 1000, false);
+    check_extent(rig, 2 * mib, mib, unit, false);
+    check_extent(rig, 2 * mib + unit, FILE_SIZE - 2 * mib - unit, FILE_SIZE - 2 * mib - unit, true);
+    check_extent(rig, FILE_SIZE - 1, 1, 1, true);
+    assert_int_equal(rig_run(rig, AIO_DISCARD, 0, NULL, mib + 2 * unit, 4 * unit), 4 * unit);
+    check_extent(rig, mib, mib, 2 * unit, false);
+    check_extent(rig, mib + 2 * unit, mib, 4 * unit, true);
+    check_extent(rig, mib + 6 * unit, mib, 10 * unit, false);
+    free(data);
+}
+
 static void test_outside_is_refused(void **state)
 {
     Rig *rig = rig_of(state);
     char *data = page_alloc(8192);
 
-    for (AioOp op = AIO_READ; op <= AIO_WRITE_ZEROES; op++) {
+    for (AioOp op = AIO_READ; op < AIO_OPS; op++) {
         if (op == AIO_FLUSH)
             continue;
         assert_int_equal(rig_run(rig, op, 0, data, FILE_SIZE - 4096, 8192), -EIO);
@@ -409,6 +459,7 @@ static void test_nothing_is_done_at_once(void **state)
     assert_int_equal(rig_run(rig, AIO_READ, 0, data, 0, 0), 0);
     assert_int_equal(rig_run(rig, AIO_WRITE, AIO_FUA, data, 0, 0), 0);
     assert_int_equal(rig_run(rig, AIO_WRITE_ZEROES, 0, NULL, 0, 0), 0);
+    assert_int_equal(rig_run(rig, AIO_EXTENT, 0, NULL, 4096, 0), 0);
     free(data);
 }
 
@@ -423,6 +474,8 @@ static void test_truncated_file(void **state)
     assert_int_equal(rig_run(rig, AIO_READ, 0, data, FILE_SIZE - 16384, 16384), -EIO);
     assert_int_equal(rig_run(rig, AIO_READ, 0, data, FILE_SIZE - 4096, 4096), -EIO);
     assert_int_equal(rig_run(rig, AIO_READ, 0, data, FILE_SIZE - 16384, 8192), 8192);
+    assert_int_equal(rig_run(rig, AIO_EXTENT, 0, NULL, FILE_SIZE - 4096, 4096), -EIO);
+    assert_int_equal(rig_run(rig, AIO_EXTENT, 0, NULL, FILE_SIZE - 16384, 16384), 8192);
     free(data);
 }
 
@@ -459,6 +512,7 @@ static void test_read_only(void **state)
     assert_int_equal(rig_run(rig, AIO_WRITE, 0, data, 0, 4096), -EROFS);
     assert_int_equal(rig_run(rig, AIO_WRITE_ZEROES, 0, data, 0, 4096), -EROFS);
     assert_int_equal(rig_run(rig, AIO_DISCARD, 0, data, 0, 4096), -EROFS);
+    assert_int_equal(rig_run(rig, AIO_EXTENT, 0, NULL, 0, 4096), 4096);
     assert_int_equal(rig_run(rig, AIO_FLUSH, 0, NULL, 0, 0), 0);
     free(data);
 }
@@ -514,6 +568,7 @@ static const struct CMUnitTest suite[] = {
     TEST(read_of_a_hole_is_zeros),
     TEST(discard_frees_blocks),
     TEST(write_zeroes_keeps_blocks),
+    TEST(extents),
     TEST(outside_is_refused),
     TEST(nothing_is_done_at_once),
     TEST(truncated_file),

@@ -301,6 +301,46 @@ static void test_discard_fails_aloud(void **state)
     assert_int_equal(fault_left(), 0);
 }
 
+/* ---- extents ---- */
+
+static void check_extent(Fault *fault, uint64_t offset, ssize_t found, bool hole)
+{
+    bool found_hole;
+    assert_int_equal(rig_extent(&fault->rig, offset, BYTES, &found_hole), found);
+    assert_int_equal(found_hole, hole);
+    assert_int_equal(fault_left(), 0);
+}
+
+static void test_all_is_data_where_holes_are_unknown(void **state)
+{
+    static const int refusals[] = {-EINVAL, -EOPNOTSUPP, -ENOSYS};
+    Fault *fault = fault_of(state);
+
+    check_extent(fault, 0, BYTES, true);
+    for (unsigned i = 0; i < G_N_ELEMENTS(refusals); i++) {
+        fault_arm(ON_SEEK, refusals[i], 1);
+        check_extent(fault, 0, BYTES, false);
+    }
+}
+
+static void test_extent_errors(void **state)
+{
+    Fault *fault = fault_of(state);
+    fault_arm(ON_SEEK, -EINTR, 3);
+    check_extent(fault, 0, BYTES, true);
+    fault_arm(ON_SEEK, -EIO, 1);
+    check_extent(fault, 0, -EIO, false);
+    assert_int_equal(aio_file_sync_error(fault->rig.file), 0);
+}
+
+/* Data at the first look, a hole at the second: it was data, however little. */
+static void test_extent_punched_meanwhile(void **state)
+{
+    Fault *fault = fault_of(state);
+    fault_arm(ON_SEEK, 4096, 2);
+    check_extent(fault, 4096, 1, false);
+}
+
 /* ---- submission ---- */
 
 typedef struct {
@@ -464,6 +504,9 @@ static const struct CMUnitTest suite[] = {
     TEST(zeros_are_written_where_nothing_else_works),
     TEST(many_zeros_by_hand),
     TEST(discard_fails_aloud),
+    TEST(all_is_data_where_holes_are_unknown),
+    TEST(extent_errors),
+    TEST(extent_punched_meanwhile),
     TEST(submission_refused),
     TEST(inline_unsupported_is_asked_once),
     TEST(inline_is_tried_rarely_when_it_never_hits),

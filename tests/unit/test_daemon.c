@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -52,6 +53,13 @@ static int teardown(void **state)
 
 /* --- running it --------------------------------------------------------------------------------*/
 
+/* No daemon outlives a test program that dies. */
+static void die_with_parent(void *arg)
+{
+    (void)arg;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static GSubprocess *start(Fixture *f, const char *words)
 {
     g_autoptr(GError) error = NULL;
@@ -63,6 +71,7 @@ static GSubprocess *start(Fixture *f, const char *words)
     g_subprocess_launcher_setenv(launcher, "DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere/bus",
                                  TRUE);
     g_subprocess_launcher_unsetenv(launcher, "JOURNAL_STREAM");
+    g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
     GSubprocess *process =
         g_subprocess_launcher_spawnv(launcher, (const char *const *)argv, &error);
     if (!process)

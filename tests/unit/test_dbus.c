@@ -10,6 +10,7 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,13 @@ typedef struct {
 
 /* --- a bus, a daemon on it, and a client -------------------------------------------------------*/
 
+/* The bus does not outlive a test program that dies. */
+static void die_with_parent(void *arg)
+{
+    (void)arg;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* The address that dbus-daemon prints; NULL: there is no dbus-daemon. */
 static bool start_bus_daemon(Fixture *f)
 {
@@ -39,8 +47,10 @@ static bool start_bus_daemon(Fixture *f)
                     (char *)"--nofork",          listen,
                     (char *)"--print-address=1", NULL};
     int out;
-    if (!g_spawn_async_with_pipes(NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
-                                  NULL, NULL, &f->bus_pid, NULL, &out, NULL, NULL))
+    if (!g_spawn_async_with_pipes(NULL, argv, NULL,
+                                  G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD |
+                                      G_SPAWN_STDERR_TO_DEV_NULL,
+                                  die_with_parent, NULL, &f->bus_pid, NULL, &out, NULL, NULL))
         return false;
     char line[512];
     FILE *stream = fdopen(out, "r");

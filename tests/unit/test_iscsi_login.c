@@ -149,6 +149,20 @@ static void discovery_needs_no_target(void **state)
     assert_false(answered("TargetPortalGroupTag=3"));
 }
 
+static void discovery_takes_the_wire_as_it_is(void **state)
+{
+    (void)state;
+    target.offer.rdma_extensions = true;
+    request(TRANSIT(1, 3), "InitiatorName=iqn.a\nSessionType=Discovery\n");
+    assert_int_equal(login_resolved(&login, &target), LOGIN_REGISTER);
+    assert_true(login.negotiated.rdma_extensions);
+    end(NULL), begin(NULL);
+    target.offer.rdma_extensions = true;
+    request(TRANSIT(1, 3), NAMES);
+    assert_int_equal(login_resolved(&login, &target), LOGIN_REGISTER);
+    assert_false(login.negotiated.rdma_extensions); /* it was not offered */
+}
+
 static void missing_and_bad_names(void **state)
 {
     (void)state;
@@ -283,14 +297,23 @@ static void answers_are_limited(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LOGIN_TEST(login_in_both_stages),       LOGIN_TEST(login_in_one_request),
-        LOGIN_TEST(security_to_full_feature),   LOGIN_TEST(several_requests_in_one_stage),
-        LOGIN_TEST(text_may_be_split_anywhere), LOGIN_TEST(discovery_needs_no_target),
-        LOGIN_TEST(missing_and_bad_names),      LOGIN_TEST(target_status_is_passed_on),
-        LOGIN_TEST(no_session_no_login),        LOGIN_TEST(only_chap_is_refused),
-        LOGIN_TEST(a_key_offered_twice_fails),  LOGIN_TEST(impossible_stages_are_refused),
-        LOGIN_TEST(stages_do_not_go_back),      LOGIN_TEST(requests_out_of_turn_are_refused),
-        LOGIN_TEST(headers_are_checked),        LOGIN_TEST(text_is_limited),
+        LOGIN_TEST(login_in_both_stages),
+        LOGIN_TEST(login_in_one_request),
+        LOGIN_TEST(security_to_full_feature),
+        LOGIN_TEST(several_requests_in_one_stage),
+        LOGIN_TEST(text_may_be_split_anywhere),
+        LOGIN_TEST(discovery_needs_no_target),
+        LOGIN_TEST(discovery_takes_the_wire_as_it_is),
+        LOGIN_TEST(missing_and_bad_names),
+        LOGIN_TEST(target_status_is_passed_on),
+        LOGIN_TEST(no_session_no_login),
+        LOGIN_TEST(only_chap_is_refused),
+        LOGIN_TEST(a_key_offered_twice_fails),
+        LOGIN_TEST(impossible_stages_are_refused),
+        LOGIN_TEST(stages_do_not_go_back),
+        LOGIN_TEST(requests_out_of_turn_are_refused),
+        LOGIN_TEST(headers_are_checked),
+        LOGIN_TEST(text_is_limited),
         LOGIN_TEST(answers_are_limited),
     };
     return unit_run(tests);

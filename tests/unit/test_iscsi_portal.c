@@ -294,6 +294,25 @@ static void silent_connections_make_room(void **state)
     assert_true(fake_login_to(&fake, conns[5], "iqn.i", 1, TARGET, ""));
 }
 
+static void the_hosts_keys_overrule(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"listen", "max-logins"}, *const values[] = {"x", "2"};
+    TransportHost host = fake.host;
+    host.keys = keys;
+    host.values = values;
+    host.n_keys = 2;
+    IscsiPortal *usual = fake.portal;
+    fake.portal = iscsi_portal_new(&host, &(IscsiPortalConfig){.transport = "fake"});
+    FakeConn *first = fake_connect(&fake);
+    fake_connect(&fake);
+    assert_false(first->terminating);
+    fake_connect(&fake);
+    assert_true(first->terminating);
+    iscsi_portal_free(fake.portal);
+    fake.portal = usual;
+}
+
 static void logins_time_out(void **state)
 {
     (void)state;
@@ -565,6 +584,7 @@ int main(void)
         PORTAL_TEST(the_new_session_waits_for_the_old),
         PORTAL_TEST(an_initiator_may_give_up_waiting),
         PORTAL_TEST(silent_connections_make_room),
+        PORTAL_TEST(the_hosts_keys_overrule),
         PORTAL_TEST(logins_time_out),
         PORTAL_TEST(garbage_before_login_is_refused),
         PORTAL_TEST(discovery_lists_what_may_be_used),

@@ -97,6 +97,26 @@ static void test_lengths(void **state)
     assert_ptr_equal(m.data, message + HEADERS + 8);
 }
 
+/* A write command may promise data that its STag covers, but no other PDU may. */
+static void test_promised_data(void **state)
+{
+    (void)state;
+    uint8_t message[HEADERS + 600];
+    IserMessage m;
+    make_message(message, 0x18, 0, 512);
+    message[ISER_HEADER_LEN] = 0x01;
+    assert_null(iser_message_decode(message, HEADERS, &m));
+    assert_int_equal(m.data_len, 0);
+    assert_non_null(iser_message_decode(message, HEADERS + 4, &m));
+    assert_null(iser_message_decode(message, HEADERS + 512, &m));
+    assert_int_equal(m.data_len, 512);
+    message[0] = 0x14; /* no STag for it */
+    assert_non_null(iser_message_decode(message, HEADERS, &m));
+    message[0] = 0x18;
+    message[ISER_HEADER_LEN] = 0x04;
+    assert_non_null(iser_message_decode(message, HEADERS, &m));
+}
+
 static void test_other_types(void **state)
 {
     (void)state;
@@ -217,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_private_data_of_the_answer),
         cmocka_unit_test(test_header),
         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_promised_data),
         cmocka_unit_test(test_other_types),
         cmocka_unit_test(test_own_headers),
         cmocka_unit_test(test_response_from_data_in),

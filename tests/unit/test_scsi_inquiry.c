@@ -229,6 +229,11 @@ static void one_opcode(void **state)
     assert_int_equal(cmd->in->data[5], 0x10);
     assert_int_equal(cmd->in->len, 4 + 16 + 12);
     cmd_free(cmd);
+    cmd = report_opcodes(s, 2, 0x9e, 0x12); /* GET LBA STATUS */
+    assert_int_equal(cmd->in->data[1], 3);
+    assert_int_equal(cmd->in->data[5], 0x12);
+    assert_int_equal(cmd->in->len, 4 + 16);
+    cmd_free(cmd);
     cmd = report_opcodes(s, 1, 0xff, 0);
     assert_int_equal(cmd->in->data[1], 1);
     cmd_free(cmd);

@@ -269,6 +269,8 @@ static void no_unmap_where_not_thin(void **state)
     Cmd *cmd = cmd_run(s->nexus, CDB(0xa3, 0x0c, 1, 0x42, 0, 0, 0, 0, 1, 0, 0, 0), 256);
     assert_int_equal(cmd->in->data[1], 1);
     cmd_free(cmd);
+    expect(s->nexus, CDB(0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24, 0, 0), 24,
+           SENSE_INVALID_OPCODE);
     cmd = cmd_run(s->nexus, CDB(0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0), 32);
     assert_int_equal(get_be32(cmd->in->data + 8), 4096);
     assert_int_equal(cmd->in->data[13], 0);
