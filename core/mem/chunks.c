@@ -6,16 +6,12 @@
 #include <gio/gio.h>
 #include <sys/mman.h>
 
-static void *map_huge(void *at)
+/* Huge pages come elsewhere first: an mmap over the reservation that fails, as it does where there
+ * are none, leaves a hole there for the mmap of any other thread. */
+static void *map_huge(void)
 {
-    return mmap(at, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | MAP_POPULATE, -1, 0);
-}
-
-static void *map_plain(void *at)
-{
-    return mmap(at, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    return mmap(NULL, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
 }
 
 static void fail(GError **error, const char *what)
@@ -27,8 +23,8 @@ bool chunks_init(Chunks *chunks, const ArenaConfig *config, GError **error)
 {
     unsigned limit = (unsigned)((config->limit + ARENA_CHUNK_SIZE - 1) >> ARENA_CHUNK_SHIFT);
     size_t size = (size_t)limit << ARENA_CHUNK_SHIFT;
-    uint8_t *reserved = mmap(NULL, size + ARENA_CHUNK_SIZE, PROT_NONE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *reserved =
+        mmap(NULL, size + ARENA_CHUNK_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (reserved == MAP_FAILED) {
         fail(error, "cannot reserve addresses for the arena");
         return false;
@@ -52,6 +48,27 @@ void chunks_deinit(Chunks *chunks)
     g_free(chunks->used);
 }
 
+static bool move_huge(Chunks *chunks, void *pages, void *at, GError **error)
+{
+    if (mremap(pages, ARENA_CHUNK_SIZE, ARENA_CHUNK_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, at) == at)
+        return true;
+    fail(error, "the kernel moves no huge pages (Linux 5.16 does; hugepages=off in [memory])");
+    munmap(pages, ARENA_CHUNK_SIZE);
+    chunks->limit = chunks->mapped; /* behind it there may be a hole now */
+    return false;
+}
+
+static bool map_plain(Chunks *chunks, void *at, GError **error)
+{
+    if (mprotect(at, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE) != 0) {
+        fail(error, "no memory for the arena");
+        return false;
+    }
+    if (chunks->huge == ARENA_HUGE_AUTO)
+        madvise(at, ARENA_CHUNK_SIZE, MADV_HUGEPAGE);
+    return true;
+}
+
 void *chunks_map_next(Chunks *chunks, GError **error)
 {
     if (chunks->mapped == chunks->limit) {
@@ -61,25 +78,18 @@ void *chunks_map_next(Chunks *chunks, GError **error)
         return NULL;
     }
     uint8_t *at = chunks->base + ((size_t)chunks->mapped << ARENA_CHUNK_SHIFT);
-    void *memory = chunks->huge == ARENA_HUGE_OFF ? MAP_FAILED : map_huge(at);
-    if (memory == MAP_FAILED && chunks->huge == ARENA_HUGE_ON) {
+    void *pages = chunks->huge == ARENA_HUGE_OFF ? MAP_FAILED : map_huge();
+    if (pages == MAP_FAILED && chunks->huge == ARENA_HUGE_ON) {
         fail(error, "no huge pages for the arena (hugepages=on in [memory]; see "
                     "/proc/sys/vm/nr_hugepages)");
         return NULL;
     }
-    if (memory == MAP_FAILED) {
-        memory = map_plain(at);
-        if (memory == MAP_FAILED) {
-            fail(error, "no memory for the arena");
-            return NULL;
-        }
-        if (chunks->huge == ARENA_HUGE_AUTO)
-            madvise(at, ARENA_CHUNK_SIZE, MADV_HUGEPAGE);
-    }
+    if (pages != MAP_FAILED ? !move_huge(chunks, pages, at, error) : !map_plain(chunks, at, error))
+        return NULL;
     /* A fork (none is planned) must not make the device write into the wrong copy of a page. */
     madvise(at, ARENA_CHUNK_SIZE, MADV_DONTFORK);
     chunks->mapped++;
-    return memory;
+    return at;
 }
 
 void chunks_publish(Chunks *chunks)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The arena: buffers within chunks, growth, what jemalloc must never do with it. */
 #include "core/mem/arena.h"
+#include "core/mem/chunks.h"
 #include "core/mem/receive.h"
 #include "core/mem/sanitize.h"
 #include "tests/unit/unit.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define MIB ((size_t)1 << 20)
 
@@ -221,6 +224,49 @@ static void receive_budget_is_shared_fairly(void **state)
     arena_free(arena);
 }
 
+#define OTHERS 3000
+
+typedef struct {
+    uint64_t *at[OTHERS];
+    bool done;
+} OtherMemory;
+
+/* Keeps all it maps, so that a hole in the reservation would be the next address it gets. */
+static void *map_others(void *arg)
+{
+    OtherMemory *others = arg;
+    for (unsigned i = 0; i < OTHERS; i++) {
+        others->at[i] = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        assert_ptr_not_equal(others->at[i], MAP_FAILED);
+        *others->at[i] = i + 1;
+    }
+    __atomic_store_n(&others->done, true, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void memory_of_other_threads_is_not_mapped_over(void **state)
+{
+    (void)state;
+    const ArenaConfig config = {.limit = 4 * ARENA_CHUNK_SIZE, .huge = ARENA_HUGE_AUTO};
+    OtherMemory *others = g_new0(OtherMemory, 1);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, map_others, others), 0);
+    while (!__atomic_load_n(&others->done, __ATOMIC_ACQUIRE)) {
+        Chunks chunks;
+        assert_true(chunks_init(&chunks, &config, NULL));
+        for (unsigned i = 0; i < 4; i++)
+            assert_non_null(chunks_map_next(&chunks, NULL));
+        chunks_deinit(&chunks);
+    }
+    pthread_join(thread, NULL);
+    for (unsigned i = 0; i < OTHERS; i++) {
+        assert_int_equal(*others->at[i], i + 1);
+        munmap(others->at[i], MIB);
+    }
+    g_free(others);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +274,7 @@ int main(void)
         cmocka_unit_test(exhaustion_is_null_then_growth_helps),
         cmocka_unit_test(small_pieces_become_large_again),
         cmocka_unit_test(malloc_never_gets_arena_memory),
+        cmocka_unit_test(memory_of_other_threads_is_not_mapped_over),
         cmocka_unit_test(observers_see_each_chunk_before_use),
         cmocka_unit_test(use_after_free_is_caught),
         cmocka_unit_test(receive_budget_is_shared_fairly),
