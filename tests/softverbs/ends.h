@@ -102,11 +102,13 @@ void t_arena(void);
 void t_chain(void);
 void t_shared_cq(void);
 void t_kill_receiver(void);
+void t_leave(void);
 /* Runs this program again, to do one of the below with the port; spawn() leaves it running, and
  * run_self() returns its exit status. */
 pid_t spawn(const char *what);
 int run_self(const char *what);
-/* The children of t_kill, t_kill_receiver and t_port. */
+/* The children of t_kill, t_kill_receiver, t_leave and t_port. */
 int sender(uint16_t p);
 int receiver(uint16_t p);
+int leaver(uint16_t p);
 int binder(uint16_t p);

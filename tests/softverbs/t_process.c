@@ -3,6 +3,7 @@
 #include "tests/softverbs/ends.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -288,6 +289,59 @@ void t_kill_receiver(void)
         eat(s.ch, RDMA_CM_EVENT_TIMEWAIT_EXIT);
         dismantle(&s);
     }
+    rdma_destroy_id(l);
+    rdma_destroy_event_channel(lc);
+}
+
+static bool leaving;
+
+/* Behind the destructors of softverbs, where it is linked in. */
+__attribute__((destructor(101))) static void leave_slowly(void)
+{
+    if (leaving)
+        poll(NULL, 0, 50);
+}
+
+static void *fail_at_an_event(void *arg)
+{
+    struct rdma_cm_event *e;
+
+    if (!rdma_get_cm_event(arg, &e))
+        _exit(3);
+    return NULL;
+}
+
+/* Ends without a goodbye of its own, like a program that has freed what an event would need. */
+int leaver(uint16_t p)
+{
+    struct rdma_conn_param cp = cp0;
+    static struct end c;
+    pthread_t t;
+
+    resolve(&c, p);
+    equip(&c, &dflt);
+    MUST(rdma_connect(c.id, &cp) == 0);
+    eat(c.ch, RDMA_CM_EVENT_ESTABLISHED);
+    MUST(pthread_create(&t, NULL, fail_at_an_event, c.ch) == 0);
+    leaving = true;
+    return 0;
+}
+
+/* The peer answers at once: no event of it comes into a process that exits. */
+void t_leave(void)
+{
+    struct rdma_event_channel *lc = rdma_create_event_channel();
+    struct rdma_cm_id *l = listener(lc, ++port);
+    pid_t child = spawn("--leaver");
+    struct end s;
+    int st;
+
+    accept_end(lc, &s, NULL, 0);
+    eat(s.ch, RDMA_CM_EVENT_DISCONNECTED);
+    rdma_disconnect(s.id);
+    CHECK(waitpid(child, &st, 0) == child && WIFEXITED(st) && WEXITSTATUS(st) == 0);
+    eat(s.ch, RDMA_CM_EVENT_TIMEWAIT_EXIT);
+    dismantle(&s);
     rdma_destroy_id(l);
     rdma_destroy_event_channel(lc);
 }

@@ -180,6 +180,8 @@ static void on_event(uint64_t key)
     }
 }
 
+static bool exiting; /* sv_cm_lock */
+
 static void *cm_thread(void *arg)
 {
     const char *faults = arg;
@@ -198,6 +200,8 @@ static void *cm_thread(void *arg)
         if (faults)
             sv_fault_poll(faults);
         pthread_mutex_lock(&sv_cm_lock);
+        if (exiting)
+            break;
         for (int i = 0; i < n; i++)
             on_event(ev[i].data.u64);
         pthread_mutex_unlock(&sv_cm_lock);
@@ -208,6 +212,7 @@ static void *cm_thread(void *arg)
         pthread_mutex_unlock(&sv_cm_lock);
         next = t < next ? t : next;
     }
+    pthread_mutex_unlock(&sv_cm_lock);
     return NULL;
 }
 
@@ -245,7 +250,9 @@ __attribute__((destructor)) static void cleanup(void)
     if (pthread_mutex_trylock(&sv_cm_lock))
         return;
     /* What the kernel does for a process that exits.  One that is killed cannot
-     * say goodbye: its peers see the socket hang up. */
+     * say goodbye: its peers see the socket hang up.  No event comes of their
+     * answers: what the program would touch for it may be gone. */
+    exiting = true;
     for (struct sv_id *i = sv_ids; i; i = i->next) {
         if (i->lfd >= 0)
             unlink(i->lpath);
