@@ -48,7 +48,7 @@ struct Arena {
 
 static void want_growth(Arena *arena)
 {
-    if (arena->chunks.mapped < arena->chunks.limit && !atomic_exchange(&arena->growing, true))
+    if (chunks_can_grow(&arena->chunks) && !atomic_exchange(&arena->growing, true))
         arena->wanted(arena->wanted_arg);
 }
 
@@ -178,7 +178,7 @@ Arena *arena_new(const ArenaConfig *config, ArenaGrowWanted wanted, void *arg, G
     size_t initial = MAX(config->initial, 1);
     bool ok = create_jemalloc_arena(arena, error);
     while (ok && (size_t)arena->chunks.mapped << ARENA_CHUNK_SHIFT < initial &&
-           arena->chunks.mapped < arena->chunks.limit)
+           chunks_can_grow(&arena->chunks))
         ok = arena_grow(arena, error);
     if (!ok) {
         chunks_deinit(&arena->chunks);
@@ -217,7 +217,7 @@ bool arena_grow(Arena *arena, GError **error)
         if (!o->chunk_added(o, index, chunk, ARENA_CHUNK_SIZE, error)) {
             /* Some devices may have registered it: it stays mapped, unused, and growth ends here.
              */
-            arena->chunks.limit = arena->chunks.mapped;
+            chunks_end_growth(&arena->chunks);
             return false;
         }
     memory_poison(chunk, ARENA_CHUNK_SIZE);
@@ -351,7 +351,7 @@ void arena_get_stats(Arena *arena, ArenaStats *out)
         failures += counter_get(&slot->failures);
     }
     *out = (ArenaStats){
-        .limit = (size_t)arena->chunks.limit << ARENA_CHUNK_SHIFT,
+        .limit = (size_t)arena->chunks.reserved << ARENA_CHUNK_SHIFT,
         .mapped = (size_t)arena_chunk_count(arena) << ARENA_CHUNK_SHIFT,
         .in_use = allocated > released ? allocated - released : 0,
         .failures = failures,

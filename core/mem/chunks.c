@@ -51,7 +51,7 @@ bool chunks_init(Chunks *chunks, const ArenaConfig *config, GError **error)
         munmap(reserved, before);
     munmap((uint8_t *)aligned + size, ARENA_CHUNK_SIZE - before);
 
-    *chunks = (Chunks){.base = (uint8_t *)aligned, .limit = limit, .huge = config->huge};
+    *chunks = (Chunks){.base = (uint8_t *)aligned, .reserved = limit, .huge = config->huge};
     chunks->used = g_new0(size_t, limit);
     pthread_mutex_init(&chunks->lock, NULL);
     return true;
@@ -59,17 +59,27 @@ bool chunks_init(Chunks *chunks, const ArenaConfig *config, GError **error)
 
 void chunks_deinit(Chunks *chunks)
 {
-    munmap(chunks->base, (size_t)chunks->limit << ARENA_CHUNK_SHIFT);
+    munmap(chunks->base, (size_t)chunks->reserved << ARENA_CHUNK_SHIFT);
     pthread_mutex_destroy(&chunks->lock);
     g_free(chunks->used);
 }
 
+bool chunks_can_grow(const Chunks *chunks)
+{
+    return !__atomic_load_n(&chunks->full, __ATOMIC_RELAXED);
+}
+
+void chunks_end_growth(Chunks *chunks)
+{
+    __atomic_store_n(&chunks->full, true, __ATOMIC_RELAXED);
+}
+
 void *chunks_map_next(Chunks *chunks, GError **error)
 {
-    if (chunks->mapped == chunks->limit) {
+    if (!chunks_can_grow(chunks)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
                     "the arena has reached its limit of %u MiB (key arena= in [memory])",
-                    chunks->limit << (ARENA_CHUNK_SHIFT - 20));
+                    chunks->mapped << (ARENA_CHUNK_SHIFT - 20));
         return NULL;
     }
     uint8_t *at = chunks->base + ((size_t)chunks->mapped << ARENA_CHUNK_SHIFT);
@@ -90,7 +100,8 @@ void *chunks_map_next(Chunks *chunks, GError **error)
     }
     /* A fork (none is planned) must not make the device write into the wrong copy of a page. */
     madvise(at, ARENA_CHUNK_SIZE, MADV_DONTFORK);
-    chunks->mapped++;
+    if (++chunks->mapped == chunks->reserved)
+        chunks_end_growth(chunks);
     return memory;
 }
 

@@ -9,9 +9,10 @@
 
 typedef struct {
     uint8_t *base;
-    unsigned limit;  /* chunks */
-    unsigned mapped; /* chunks with memory behind them */
-    unsigned usable; /* chunks that extents may be cut from; written with release order */
+    unsigned reserved; /* chunks that addresses are reserved for */
+    unsigned mapped;   /* chunks with memory behind them; loop 0 */
+    bool full;         /* no more can be mapped; relaxed, read from anywhere */
+    unsigned usable;   /* chunks that extents may be cut from; written with release order */
     ArenaHuge huge;
     pthread_mutex_t lock; /* guards used[] against jemalloc's threads */
     size_t *used;         /* bytes cut from each chunk */
@@ -24,6 +25,11 @@ void chunks_deinit(Chunks *chunks); /* unmaps everything */
 void *chunks_map_next(Chunks *chunks, GError **error);
 /* The mapped chunk may be used from now on. Loop 0. */
 void chunks_publish(Chunks *chunks);
+
+/* There may be a next one. MT-SAFE. */
+bool chunks_can_grow(const Chunks *chunks);
+/* The chunk mapped last stays unpublished, and is the last. Loop 0. */
+void chunks_end_growth(Chunks *chunks);
 
 /* An extent within one usable chunk, or NULL. MT-SAFE. */
 void *chunks_cut(Chunks *chunks, size_t size, size_t alignment);

@@ -91,9 +91,9 @@ static void open_gate(void *arg)
     Engine *unused = part->engine;
     if (!x->error) {
         unused = shard->engine;
-        g_mutex_lock(&shard->lun->lock);
+        pthread_mutex_lock(&shard->lun->lock);
         shard->engine = part->engine;
-        g_mutex_unlock(&shard->lun->lock);
+        pthread_mutex_unlock(&shard->lun->lock);
         shard->file = x->file;
     }
     engine_put(unused);

@@ -13,10 +13,10 @@ Itl *itl_new(Nexus *nexus, LunShard *shard)
     itl->shard = shard;
     itl->lun_link.data = itl->shard_link.data = itl->nexus_link.data = itl;
     g_queue_push_tail_link(&shard->itls, &itl->shard_link);
-    g_mutex_lock(&lun->lock);
+    pthread_mutex_lock(&lun->lock);
     unit_attentions_add(&itl->attentions, SENSE_POWER_ON_RESET);
     g_queue_push_tail_link(&lun->itls, &itl->lun_link);
-    g_mutex_unlock(&lun->lock);
+    pthread_mutex_unlock(&lun->lock);
     return itl;
 }
 
@@ -25,9 +25,9 @@ void itl_free(Itl *itl)
     Lun *lun = itl->shard->lun;
     g_assert(g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked));
     g_queue_unlink(&itl->shard->itls, &itl->shard_link);
-    g_mutex_lock(&lun->lock);
+    pthread_mutex_lock(&lun->lock);
     g_queue_unlink(&lun->itls, &itl->lun_link);
-    g_mutex_unlock(&lun->lock);
+    pthread_mutex_unlock(&lun->lock);
     g_free(itl);
 }
 
@@ -78,24 +78,24 @@ SenseCode itl_take_attention(Itl *itl)
 {
     if (!unit_attentions_pending(&itl->attentions))
         return SENSE_NO_SENSE;
-    g_mutex_lock(&itl->shard->lun->lock);
+    pthread_mutex_lock(&itl->shard->lun->lock);
     SenseCode code = unit_attentions_take(&itl->attentions);
-    g_mutex_unlock(&itl->shard->lun->lock);
+    pthread_mutex_unlock(&itl->shard->lun->lock);
     return code;
 }
 
 void itl_add_attention(Itl *itl, SenseCode code)
 {
-    g_mutex_lock(&itl->shard->lun->lock);
+    pthread_mutex_lock(&itl->shard->lun->lock);
     unit_attentions_add(&itl->attentions, code);
-    g_mutex_unlock(&itl->shard->lun->lock);
+    pthread_mutex_unlock(&itl->shard->lun->lock);
 }
 
 void itl_drop_attention(Itl *itl, SenseCode code)
 {
     if (!unit_attentions_pending(&itl->attentions))
         return;
-    g_mutex_lock(&itl->shard->lun->lock);
+    pthread_mutex_lock(&itl->shard->lun->lock);
     unit_attentions_drop(&itl->attentions, code);
-    g_mutex_unlock(&itl->shard->lun->lock);
+    pthread_mutex_unlock(&itl->shard->lun->lock);
 }

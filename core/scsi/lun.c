@@ -86,7 +86,7 @@ static bool measure(Lun *lun, GError **error)
 
 typedef struct {
     Lun *lun;
-    GMutex lock;
+    pthread_mutex_t lock;
     GError *error; /* the first; lock */
 } MakeShards;
 
@@ -101,12 +101,12 @@ static void make_shard(Loop *loop, void *arg)
         lun->shards[loop_index(loop)] = lun_shard_new(lun, loop, lun->file, engine);
         return;
     }
-    g_mutex_lock(&make->lock);
+    pthread_mutex_lock(&make->lock);
     if (make->error)
         g_error_free(error);
     else
         make->error = error;
-    g_mutex_unlock(&make->lock);
+    pthread_mutex_unlock(&make->lock);
 }
 
 static void drop_shard(Loop *loop, void *arg)
@@ -122,9 +122,9 @@ static bool make_shards(Lun *lun, GError **error)
         lun->nshards = MAX(lun->nshards, loop_index(lun->loops[i]) + 1);
     lun->shards = g_new0(LunShard *, lun->nshards);
     MakeShards make = {.lun = lun};
-    g_mutex_init(&make.lock);
+    pthread_mutex_init(&make.lock, NULL);
     on_loops(lun->loops, lun->nloops, make_shard, &make);
-    g_mutex_clear(&make.lock);
+    pthread_mutex_destroy(&make.lock);
     if (!make.error)
         return true;
     on_loops(lun->loops, lun->nloops, drop_shard, lun);
@@ -136,7 +136,7 @@ static bool make_shards(Lun *lun, GError **error)
 static void lun_free(Lun *lun)
 {
     aio_file_close(lun->file);
-    g_mutex_clear(&lun->lock);
+    pthread_mutex_destroy(&lun->lock);
     g_free(lun->shards);
     g_free(lun->loops);
     g_free(lun->target_name);
@@ -157,7 +157,7 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     lun->loops = g_memdup2(loops, nloops * sizeof *loops);
     lun->nloops = nloops;
     lun->write_cache = spec->write_cache;
-    g_mutex_init(&lun->lock);
+    pthread_mutex_init(&lun->lock, NULL);
     name_lun(lun, spec);
     if (open_store(lun, error) && measure(lun, error) && make_shards(lun, error))
         return lun;
@@ -212,13 +212,13 @@ void lun_exchange_ended(Lun *lun)
 
 void lun_attention(Lun *lun, SenseCode code, const Itl *except)
 {
-    g_mutex_lock(&lun->lock);
+    pthread_mutex_lock(&lun->lock);
     for (GList *l = lun->itls.head; l; l = l->next) {
         Itl *itl = l->data;
         if (itl != except)
             unit_attentions_add(&itl->attentions, code);
     }
-    g_mutex_unlock(&lun->lock);
+    pthread_mutex_unlock(&lun->lock);
 }
 
 bool lun_refresh_size(Lun *lun)
@@ -302,7 +302,7 @@ static void add_engine_counters(const Engine *engine, AioCounters *sum)
 void lun_get_stats(Lun *lun, LunStats *out)
 {
     memset(out, 0, sizeof *out);
-    g_mutex_lock(&lun->lock); /* holds the engines */
+    pthread_mutex_lock(&lun->lock); /* holds the engines */
     for (unsigned i = 0; i < lun->nshards; i++) {
         const LunShard *shard = lun->shards[i];
         if (!shard)
@@ -311,5 +311,5 @@ void lun_get_stats(Lun *lun, LunStats *out)
         SUM(read_bytes), SUM(write_bytes), SUM(queued_by_gate);
         add_engine_counters(shard->engine, &out->engine);
     }
-    g_mutex_unlock(&lun->lock);
+    pthread_mutex_unlock(&lun->lock);
 }

@@ -2,6 +2,8 @@
 /* What the files of core/scsi know of a LUN. */
 #pragma once
 
+#include <pthread.h>
+
 #include "core/scsi/itl.h"
 #include "core/scsi/shard.h"
 
@@ -26,7 +28,7 @@ struct Lun {
     uint64_t blocks;
     bool write_cache, descriptor_sense, software_write_protect;
 
-    GMutex lock;
+    pthread_mutex_t lock;
     GQueue itls; /* Itl of all loops; lock */
 
     Exchange *exchange; /* the one under way; loop 0 */
