@@ -4,14 +4,16 @@
 
 #include <errno.h>
 #include <gio/gio.h>
+#include <linux/mman.h>
 #include <sys/mman.h>
 
 /* Huge pages come elsewhere first: an mmap over the reservation that fails, as it does where there
- * are none, leaves a hole there for the mmap of any other thread. */
+ * are none, leaves a hole there for the mmap of any other thread. Not larger ones than fit a chunk.
+ */
 static void *map_huge(void)
 {
     return mmap(NULL, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB | MAP_POPULATE, -1, 0);
 }
 
 static void fail(GError **error, const char *what)
