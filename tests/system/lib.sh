@@ -106,7 +106,7 @@ iser_client() {
 
 # What the daemon holds that a leak would add to.
 daemon_fds() { ls "/proc/$daemon/fd" | wc -l; }
-daemon_ticks() { awk '{print $14 + $15}' "/proc/$daemon/stat"; }
+daemon_cpu_us() { awk '{ns += $1} END {printf "%d\n", ns / 1000}' /proc/$daemon/task/*/schedstat; }
 daemon_rss_kib() { awk '$1 == "VmRSS:" {print $2}' "/proc/$daemon/status"; }
 
 # stop_daemon: SIGTERM, bounded; its exit status and its log are judged.
