@@ -251,9 +251,9 @@ static unsigned run_round(Loop *loop, bool look_at_fds)
 {
     counter_add(&loop->counters.rounds, 1);
     unsigned work = call_queue_run(&loop->calls);
-    work += poll_pollers(loop);
     if (look_at_fds)
         work += serve_ready_fds(loop);
+    work += poll_pollers(loop); /* after the fds: what they asked of an engine may be done by now */
     return work + run_flushes(loop);
 }
 
