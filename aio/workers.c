@@ -43,6 +43,7 @@ struct AioWorkers {
     unsigned queued;
     Worker *all, *idle;
     unsigned alive;
+    unsigned waking; /* started or woken, not yet at the queue */
     bool closing;
 
     alignas(64) AioReq *done; /* newest first; atomic */
@@ -119,7 +120,9 @@ static bool worker_sleep(Worker *self)
         else
             res = pthread_cond_wait(&self->wake, &pool->lock);
     }
-    if (!self->woken)
+    if (self->woken)
+        pool->waking--;
+    else
         worker_leave_stack(self);
     return self->woken || (!pool->closing && pool->alive == 1);
 }
@@ -153,16 +156,21 @@ static void workers_start(AioWorkers *pool)
     worker->next = pool->all;
     pool->all = worker;
     pool->alive++;
+    pool->waking++;
 }
 
-/* One more worker for the queue: the one that slept last, whose stack is still in the cache. */
+/* One more worker for the queue: the one that slept last, whose stack is still in the cache. None
+ * while another is on its way: that one wakes the next if it leaves something. */
 static void workers_wake_one(AioWorkers *pool)
 {
     Worker *worker = pool->idle;
 
+    if (pool->waking > 0 && pool->config.coalesce)
+        return;
     if (worker) {
         pool->idle = worker->below;
         worker->woken = true;
+        pool->waking++;
         pthread_cond_signal(&worker->wake);
         aio_count_shared(&pool->counters->wake_ups, 1);
     } else if (pool->alive < pool->config.threads) {
@@ -190,6 +198,7 @@ static void *worker_main(void *arg)
     AioWorkers *pool = self->pool;
 
     pthread_mutex_lock(&pool->lock);
+    pool->waking--;
     for (;;) {
         AioReqList taken = workers_take(pool);
         if (!taken.head) {
