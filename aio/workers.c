@@ -27,6 +27,7 @@ struct Worker {
     pthread_t thread;
     pthread_cond_t wake;
     bool woken, exited;
+    bool signalled; /* atomic; false: who woke it is about to touch it for the last time */
 };
 
 struct AioWorkers {
@@ -43,6 +44,7 @@ struct AioWorkers {
     unsigned queued;
     Worker *all, *idle;
     unsigned alive;
+    unsigned waking; /* started or woken, not yet at the queue */
     bool closing;
 
     alignas(64) AioReq *done; /* newest first; atomic */
@@ -119,7 +121,9 @@ static bool worker_sleep(Worker *self)
         else
             res = pthread_cond_wait(&self->wake, &pool->lock);
     }
-    if (!self->woken)
+    if (self->woken)
+        pool->waking--;
+    else
         worker_leave_stack(self);
     return self->woken || (!pool->closing && pool->alive == 1);
 }
@@ -134,6 +138,7 @@ static void workers_start(AioWorkers *pool)
     sigset_t all, old;
 
     worker->pool = pool;
+    worker->signalled = true;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&worker->wake, &clock);
@@ -153,21 +158,36 @@ static void workers_start(AioWorkers *pool)
     worker->next = pool->all;
     pool->all = worker;
     pool->alive++;
+    pool->waking++;
 }
 
-/* One more worker for the queue: the one that slept last, whose stack is still in the cache. */
-static void workers_wake_one(AioWorkers *pool)
+/* One more worker for the queue: the one that slept last, whose stack is still in the cache. None
+ * while another is on its way: that one wakes the next if it leaves something. What it returns, if
+ * anything, is to be signalled when the lock is free: it would run into it. */
+static Worker *workers_call_one(AioWorkers *pool)
 {
     Worker *worker = pool->idle;
 
+    if (pool->waking > 0 && pool->config.coalesce)
+        return NULL;
     if (worker) {
         pool->idle = worker->below;
         worker->woken = true;
-        pthread_cond_signal(&worker->wake);
+        __atomic_store_n(&worker->signalled, false, __ATOMIC_RELAXED);
+        pool->waking++;
         aio_count_shared(&pool->counters->wake_ups, 1);
     } else if (pool->alive < pool->config.threads) {
         workers_start(pool);
     }
+    return worker;
+}
+
+static void worker_signal(Worker *worker)
+{
+    if (!worker)
+        return;
+    pthread_cond_signal(&worker->wake);
+    __atomic_store_n(&worker->signalled, true, __ATOMIC_RELEASE);
 }
 
 /* One at a time as long as somebody else could take the next, else a share. */
@@ -190,6 +210,7 @@ static void *worker_main(void *arg)
     AioWorkers *pool = self->pool;
 
     pthread_mutex_lock(&pool->lock);
+    pool->waking--;
     for (;;) {
         AioReqList taken = workers_take(pool);
         if (!taken.head) {
@@ -198,9 +219,10 @@ static void *worker_main(void *arg)
             continue;
         }
         /* each worker wakes the next, so that neither the loop nor one worker pays for all */
-        if (pool->queue.head && pool->config.coalesce)
-            workers_wake_one(pool);
+        bool more = pool->queue.head && pool->config.coalesce;
+        Worker *next = more ? workers_call_one(pool) : NULL;
         pthread_mutex_unlock(&pool->lock);
+        worker_signal(next);
         for (AioReq *req; (req = aio_reqs_pop(&taken));) {
             pool->config.perform(req, pool->counters);
             workers_put_done(pool, req);
@@ -213,9 +235,8 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-static void worker_join(Worker *worker)
+static void worker_free(Worker *worker)
 {
-    pthread_join(worker->thread, NULL);
     pthread_cond_destroy(&worker->wake);
     g_free(worker);
 }
@@ -225,9 +246,10 @@ static void workers_join_retired(AioWorkers *pool)
 {
     for (Worker **place = &pool->all; *place;) {
         Worker *worker = *place;
-        if (worker->exited) {
+        if (worker->exited && __atomic_load_n(&worker->signalled, __ATOMIC_ACQUIRE)) {
             *place = worker->next;
-            worker_join(worker);
+            pthread_join(worker->thread, NULL);
+            worker_free(worker);
         } else {
             place = &worker->next;
         }
@@ -258,9 +280,11 @@ void aio_workers_close(AioWorkers *pool)
     for (Worker *worker = pool->all; worker; worker = worker->next)
         pthread_cond_signal(&worker->wake);
     pthread_mutex_unlock(&pool->lock);
-    for (Worker *worker; (worker = pool->all);) {
+    for (Worker *worker = pool->all; worker; worker = worker->next)
+        pthread_join(worker->thread, NULL);
+    for (Worker *worker; (worker = pool->all);) { /* none is left that could signal another */
         pool->all = worker->next;
-        worker_join(worker);
+        worker_free(worker);
     }
     pthread_mutex_destroy(&pool->lock);
     close(pool->event_fd);
@@ -301,10 +325,11 @@ void aio_workers_kick(AioWorkers *pool)
         aio_reqs_push(&pool->queue, req);
     pool->queued += pool->batched;
     pool->batched = 0;
-    workers_wake_one(pool);
+    Worker *worker = workers_call_one(pool);
     if (!pool->alive)
         workers_perform_here(pool);
     pthread_mutex_unlock(&pool->lock);
+    worker_signal(worker);
 }
 
 unsigned aio_workers_collect(AioWorkers *pool, AioReqList *done)

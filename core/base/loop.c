@@ -251,9 +251,9 @@ static unsigned run_round(Loop *loop, bool look_at_fds)
 {
     counter_add(&loop->counters.rounds, 1);
     unsigned work = call_queue_run(&loop->calls);
-    work += poll_pollers(loop);
     if (look_at_fds)
         work += serve_ready_fds(loop);
+    work += poll_pollers(loop); /* after the fds: what they asked of an engine may be done by now */
     return work + run_flushes(loop);
 }
 
@@ -353,6 +353,9 @@ static Loop *loop_create(unsigned index, GMainContext *context, const LoopConfig
     data->loop = loop;
     data->fd_tag = g_source_add_unix_fd(loop->source, loop->epoll_fd, G_IO_IN);
     g_source_set_static_name(loop->source, "rtgt data path");
+    /* Nothing here iterates the context from within; forbidding it would have GLib take the fd out
+     * of its set and put it back around every turn, and wake itself up by an event fd each time. */
+    g_source_set_can_recurse(loop->source, TRUE);
     g_source_attach(loop->source, context);
     return loop;
 }

@@ -38,7 +38,7 @@ GSource *loop_timer_start(Loop *loop, unsigned ms, GSourceFunc fn, void *arg);
 void loop_timer_stop(GSource **timer); /* *timer may be NULL; sets it to NULL */
 
 /* --- the data path: all on the loop ------------------------------------------------------------
- * A round: every poller's poll() -> ready fds -> flush work. Rounds repeat while there is work, up
+ * A round: ready fds -> every poller's poll() -> flush work. Rounds repeat while there is work, up
  * to a turn budget, then poll_us of polling; then pollers are armed, polled once more, and GLib
  * sleeps on the epoll set. */
 

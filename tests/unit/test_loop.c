@@ -237,6 +237,52 @@ static void removed_fd_is_not_served(void **state)
     close(pair.ends[1].lfd.fd);
 }
 
+/* A socket whose request an engine has done by the time it is polled. */
+typedef struct {
+    LoopFd lfd;
+    LoopFlush flush;
+    Feed feed;
+    unsigned consumed_at_flush;
+    sem_t done;
+} Inline;
+
+static void inline_flushed(LoopFlush *flush)
+{
+    Inline *in = (Inline *)((char *)flush - offsetof(Inline, flush));
+    in->consumed_at_flush = in->feed.consumed;
+    sem_post(&in->done);
+}
+
+static void inline_ready(LoopFd *lfd, uint32_t events)
+{
+    (void)events;
+    Inline *in = (Inline *)lfd;
+    atomic_fetch_add(&in->feed.produced, 1);
+    loop_flush_later(loop_self(), &in->flush);
+    loop_remove_fd(lfd);
+}
+
+static void add_inline(void *arg)
+{
+    Inline *in = arg;
+    loop_add_poller(the_loop, &in->feed.poller, &feed_ops, -1);
+    assert_true(loop_add_fd(the_loop, &in->lfd, in->feed.fd, EPOLLIN, inline_ready));
+}
+
+static void what_a_socket_asked_is_polled_in_its_round(void **state)
+{
+    (void)state;
+    the_loop = loop_new(1, &sleepy);
+    Inline in = {.flush.run = inline_flushed, .feed.fd = eventfd(1, EFD_NONBLOCK)};
+    sem_init(&in.done, 0, 0);
+    on_loop(the_loop, add_inline, &in);
+    wait_for(&in.done);
+    on_loop(the_loop, remove_feed, &in.feed);
+    loop_free(the_loop);
+    assert_int_equal(in.consumed_at_flush, 1);
+    close(in.feed.fd);
+}
+
 static void cancel_in_the_middle(void *arg)
 {
     LoopFlush *flushes = arg;
@@ -305,6 +351,7 @@ int main(void)
         cmocka_unit_test_prestate(no_completion_is_missed, (void *)&sleepy),
         cmocka_unit_test_prestate(no_completion_is_missed, (void *)&polling),
         cmocka_unit_test(removed_fd_is_not_served),
+        cmocka_unit_test(what_a_socket_asked_is_polled_in_its_round),
         cmocka_unit_test(cancelled_flush_does_not_run),
         cmocka_unit_test_prestate(idle_loop_does_not_turn, (void *)&sleepy),
         cmocka_unit_test_prestate(idle_loop_does_not_turn, (void *)&polling),
