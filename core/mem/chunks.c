@@ -4,16 +4,16 @@
 
 #include <errno.h>
 #include <gio/gio.h>
+#include <linux/mman.h> /* MAP_HUGE_2MB */
 #include <sys/mman.h>
-
-#define HUGE_2MB (21 << 26) /* MAP_HUGE_2MB; the default may be pages larger than a chunk */
 
 /* Made elsewhere and moved: huge pages with MAP_FIXED take the reservation away also where they
  * then fail, and another thread could map something into the gap before a second try. */
 static void *map_huge(void *at)
 {
-    void *memory = mmap(NULL, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | HUGE_2MB | MAP_POPULATE, -1, 0);
+    void *memory =
+        mmap(NULL, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED)
         return MAP_FAILED;
     void *moved =
