@@ -318,6 +318,8 @@ void qp_cm_event(QueuePair *qp, enum rdma_cm_event_type event, int status)
         qp_abandon(qp, "the RDMA device was removed");
         break;
     case RDMA_CM_EVENT_DISCONNECTED:
+        if (qp->state == QP_OPEN) /* a completion that failed says better why */
+            cq_drain(qp->cq);
         qp->peer_left = true;
         enter_error(qp, "the peer disconnected");
         break;
