@@ -55,8 +55,9 @@ static void recover(struct sv_qp *qp)
     };
     bool done;
 
-    if (atomic_load(&rq->cons) < seq)
-        return; /* was not taken yet */
+    /* not taken yet; prod orders what this process posted, cons only what the dead one took */
+    if (atomic_load(&rq->cons) < seq || atomic_load(&rq->prod) < seq)
+        return;
     pthread_mutex_lock(&cq->clock);
     done = qp->recv_seen >= seq;
     for (uint64_t i = cq->sh->cons; i != cq->sh->prod && !done; i++) {
