@@ -14,6 +14,15 @@ enum {
     COMMAND_ANY_LUN = 1u << 1,          /* answered where there is no logical unit, too */
     COMMAND_PASSES_ATTENTION = 1u << 2, /* unit attentions are not reported in its place */
     COMMAND_NEEDS_THIN = 1u << 3,       /* not there on fully provisioned LUNs */
+    /* Allowed to everybody whoever holds a reservation (SPC-4 table 50, SBC-3 table 13). Of the
+     * others, those with COMMAND_WRITES or COMMAND_CONFLICTS are refused by every reservation of
+     * somebody else, the rest by exclusive access only. */
+    COMMAND_PASSES_RESERVATION = 1u << 4,
+    COMMAND_CONFLICTS = 1u << 5,
+    /* Allowed in the asymmetric access states Standby, Unavailable (SPC-4 5.15.2.4). */
+    COMMAND_IN_STANDBY = 1u << 6,
+    COMMAND_WHEN_UNAVAILABLE = 1u << 7,
+    COMMAND_WHEN_NOT_READY = 1u << 8, /* stopped, ejected, or being formatted */
 };
 
 /* What it counts as in the statistics. */
@@ -30,7 +39,7 @@ struct Command {
     bool has_action; /* service action, in byte 1 bits 4..0 */
     uint8_t action;
     uint8_t cdb_len;
-    uint8_t flags;
+    uint16_t flags;
     CommandKind kind;
     const char *name;
     /* CDB usage data (SPC-4 6.35.3): a bit that is clear must be clear in the CDB. Bytes 0 and the
