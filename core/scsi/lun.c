@@ -135,6 +135,7 @@ static bool make_shards(Lun *lun, GError **error)
 
 static void lun_free(Lun *lun)
 {
+    g_assert(g_queue_is_empty(&lun->claims));
     aio_file_close(lun->file);
     pthread_mutex_destroy(&lun->lock);
     g_free(lun->shards);

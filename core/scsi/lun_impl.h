@@ -29,7 +29,8 @@ struct Lun {
     bool write_cache, descriptor_sense, software_write_protect;
 
     pthread_mutex_t lock;
-    GQueue itls; /* Itl of all loops; lock */
+    GQueue itls;   /* Itl of all loops; lock */
+    GQueue claims; /* Claim of all loops, in the order they were made; lock */
 
     Exchange *exchange; /* the one under way; loop 0 */
     LoopFn closed;      /* lun_close() was called */

@@ -2,6 +2,7 @@
 /* The life of a task: submitted, blocked, running, answered or aborted, released. */
 #include "core/scsi/task.h"
 
+#include "core/scsi/claim.h"
 #include "core/scsi/command.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/task_impl.h"
@@ -20,6 +21,8 @@ static void init(Task *task)
     task->busy = 0;
     task->failed = false;
     task->link = (GList){.data = task};
+    task->begun = false;
+    task->claim = NULL;
     task->waiters = NULL;
     task->position = task->end = task->finished = 0;
     task->store_flags = 0;
@@ -68,6 +71,19 @@ static bool answer_early(Task *task)
     return false;
 }
 
+/* What a command may ask of others, or they of it: see claim.h. */
+static bool concerns_claims(const Task *task)
+{
+    const LunShard *shard = task->itl->shard;
+    return (task->command->flags & COMMAND_EXCLUSIVE) || (shard && shard->claims > 0);
+}
+
+void task_run(Task *task)
+{
+    task->begun = true;
+    task->command->run(task);
+}
+
 void task_start(Task *task)
 {
     task->state = TASK_RUNNING;
@@ -78,8 +94,10 @@ void task_start(Task *task)
         task_fail_cdb(task, bad >> 3, bad & 7);
     else if ((task->command->flags & COMMAND_WRITES) && lun_write_protected(task_lun(task)))
         task_fail(task, SENSE_WRITE_PROTECTED);
+    else if (G_UNLIKELY(concerns_claims(task)))
+        claim_admit(task);
     else
-        task->command->run(task);
+        task_run(task);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
