@@ -3,12 +3,14 @@
 #include "core/scsi/command.h"
 
 #include "core/base/bytes.h"
+#include "core/scsi/atomics.h"
 #include "core/scsi/capacity.h"
 #include "core/scsi/control.h"
 #include "core/scsi/disk.h"
 #include "core/scsi/inquiry.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/mode.h"
+#include "core/scsi/prefetch.h"
 #include "core/scsi/provisioning.h"
 #include "core/scsi/report_luns.h"
 #include "core/scsi/report_opcodes.h"
@@ -31,6 +33,7 @@ enum {
     DPO = 0x10, FUA = 0x08, BYTCHK = 0x06, IMMED = 0x02, SYNC_NV = 0x04, UNMAP = 0x08, NDOB = 0x01,
     D = COMMAND_ON_RANGE, /* touches data */
     W = COMMAND_WRITES,
+    X = COMMAND_EXCLUSIVE,
     C = COMMAND_CONFLICTS,
     R = COMMAND_PASSES_RESERVATION,
     STANDBY = COMMAND_IN_STANDBY,
@@ -75,15 +78,19 @@ const Command commands[] = {
     {0x41, false, 0, 10, D | W, COMMAND_WRITE, "WRITE SAME (10)",
      RANGE_10(UNMAP), write_same_10_run},
     {0x42, false, 0, 10, W | COMMAND_ON_MEDIUM | COMMAND_NEEDS_THIN, COMMAND_UNMAP, "UNMAP",
-     {0, 0, 0, 0, 0, 0, 0, FF2, 0}, unmap_run},
+     {0, 0, 0, 0, 0, 0, 0x1f, FF2, 0}, unmap_run},
     {0x55, false, 0, 10, C | STANDBY, COMMAND_OTHER, "MODE SELECT (10)",
      {0, 0x11, 0, 0, 0, 0, 0, FF2, 0}, mode_select_10_run},
     {0x5a, false, 0, 10, C | STANDBY | UNREADY, COMMAND_OTHER, "MODE SENSE (10)",
      {0, 0x18, 0xff, 0xff, 0, 0, 0, FF2, 0}, mode_sense_10_run},
     {0x88, false, 0, 16, D, COMMAND_READ, "READ (16)",
      RANGE_16(DPO | FUA), disk_read},
+    {0x89, false, 0, 16, D | W | X, COMMAND_WRITE, "COMPARE AND WRITE",
+     {0, DPO | FUA, FF8, 0, 0, 0, 0xff, 0x1f, 0}, compare_and_write_run},
     {0x8a, false, 0, 16, D | W, COMMAND_WRITE, "WRITE (16)",
      RANGE_16(DPO | FUA), disk_write},
+    {0x8b, false, 0, 16, D | W | X, COMMAND_WRITE, "ORWRITE (16)",
+     RANGE_16(DPO | FUA), orwrite_run},
     {0x8e, false, 0, 16, D | W, COMMAND_WRITE, "WRITE AND VERIFY (16)",
      RANGE_16(DPO | BYTCHK), write_and_verify_run},
     {0x8f, false, 0, 16, D, COMMAND_OTHER, "VERIFY (16)",
@@ -94,6 +101,8 @@ const Command commands[] = {
      RANGE_16(SYNC_NV | IMMED), synchronize_cache_run},
     {0x93, false, 0, 16, D | W, COMMAND_WRITE, "WRITE SAME (16)",
      RANGE_16(UNMAP | NDOB), write_same_16_run},
+    {0x9c, false, 0, 16, D | W | X | COMMAND_NEEDS_ATOMIC, COMMAND_WRITE, "WRITE ATOMIC (16)",
+     {0, DPO | FUA, FF8, 0, 0, FF2, 0x1f, 0}, write_atomic_run},
     {0x9e, true, 0x10, 16, R, COMMAND_OTHER, "READ CAPACITY (16)",
      {0, 0, FF8, FF4, 0x01, 0}, read_capacity_16_run},
     {0x9e, true, 0x12, 16, COMMAND_NEEDS_THIN, COMMAND_OTHER, "GET LBA STATUS",
@@ -153,7 +162,9 @@ int command_check_cdb(const Command *command, const uint8_t *cdb, unsigned cdb_l
 
 bool command_offered(const Command *command, const Lun *lun)
 {
-    return !(command->flags & COMMAND_NEEDS_THIN) || lun->thin;
+    if (G_LIKELY(!(command->flags & COMMAND_NOT_EVERYWHERE)))
+        return true;
+    return command->flags & COMMAND_NEEDS_THIN ? lun->thin : lun_atomic_blocks(lun) > 0;
 }
 
 uint64_t cdb_lba(const uint8_t *cdb)

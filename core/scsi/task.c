@@ -60,7 +60,8 @@ static bool answer_early(Task *task)
         task_fail(task, itl_take_attention(task->itl));
         return true;
     }
-    if (!command || ((flags & COMMAND_NEEDS_THIN) && !task_lun(task)->thin)) {
+    if (!command ||
+        ((flags & COMMAND_NOT_EVERYWHERE) && !command_offered(command, task_lun(task)))) {
         task_fail(task, SENSE_INVALID_OPCODE);
         return true;
     }
@@ -125,7 +126,7 @@ static void count(const Task *task)
     if (!shard)
         return;
     LunStats *stats = &shard->stats;
-    if (G_UNLIKELY(task->status != SCSI_GOOD))
+    if (G_UNLIKELY(task->status != SCSI_GOOD && task->status != SCSI_CONDITION_MET))
         counter_add(&stats->errors, 1);
     switch (task->command ? task->command->kind : COMMAND_OTHER) {
     case COMMAND_READ:
@@ -234,6 +235,11 @@ void task_fail_parameter(Task *task, int byte, int bit)
     fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field, NULL);
 }
 
+static bool is_reading(AioOp op)
+{
+    return op == AIO_READ || op == AIO_EXTENT || op == AIO_PREFETCH;
+}
+
 void task_fail_errno(Task *task, AioOp op, int error)
 {
     switch (-error) {
@@ -253,7 +259,7 @@ void task_fail_errno(Task *task, AioOp op, int error)
         task_fail(task, SENSE_INTERNAL_TARGET_FAILURE);
         return;
     default:
-        task_fail(task, op == AIO_READ || op == AIO_EXTENT ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
+        task_fail(task, is_reading(op) ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
     }
 }
 

@@ -285,8 +285,8 @@ static int fault_uring_submit(struct io_uring *ring)
 
 static int64_t fault_completed(const AioReq *req, int64_t res)
 {
-    static const unsigned kinds[AIO_OPS] = {ON_READ,     ON_WRITE,    ON_SYNC,
-                                            ON_ALLOCATE, ON_ALLOCATE, ON_SEEK};
+    static const unsigned kinds[AIO_OPS] = {ON_READ,     ON_WRITE, ON_SYNC, ON_ALLOCATE,
+                                            ON_ALLOCATE, ON_SEEK,  ON_READ};
     if (res < 0 || !fault_hits(kinds[req->op]))
         return res;
     return fault.result > 0 ? faulty(res) : fault.result;
@@ -305,6 +305,8 @@ static void fault_install(void)
         .fallocate = fault_fallocate,
         .blkdiscard = fault_blkdiscard,
         .seek = fault_seek,
+        .advise = aio_sys.advise,
+        .atomic_limits = aio_sys.atomic_limits,
         .io_submit = fault_io_submit,
         .uring_submit = fault_uring_submit,
         .completed = fault_completed,
