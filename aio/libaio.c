@@ -115,6 +115,8 @@ static bool libaio_relent(struct iocb *iocb, int res)
 {
     AioSlot *slot = iocb->data;
 
+    if (slot->req->flags & AIO_ATOMIC) /* that may be what it does not know */
+        return false;
     if (!(iocb->aio_rw_flags & RWF_NOWAIT) || (res != -EOPNOTSUPP && res != -EINVAL))
         return false;
     iocb->aio_rw_flags &= ~RWF_NOWAIT;

@@ -62,7 +62,8 @@ void compare_and_write_run(Task *task)
     task->end = extent.len;
     task->store_offset = extent.offset;
     task->store_flags = disk_write_flags(task);
-    if (extent.blocks > compare_and_write_max_blocks(task_lun(task)))
+    if (extent.blocks > compare_and_write_max_blocks(task_lun(task)) ||
+        (extent.blocks == 0 && task->data_out_len > 0)) /* such as 256 in one byte */
         task_fail_cdb(task, LENGTH_BYTE, 7);
     else if (extent.blocks == 0)
         task_complete(task, NULL);

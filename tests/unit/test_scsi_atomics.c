@@ -141,6 +141,7 @@ static void compare_and_write_refused(void **state)
     expect_out(s->nexus, cdb, 16, out, 2 * BLOCK, 0);
     cdb_rw16(cdb, 0x89, 0, 0);
     expect(s->nexus, cdb, 16, 0, 0);
+    expect_out(s->nexus, cdb, 16, out, 2 * BLOCK, SENSE_INVALID_FIELD_IN_CDB);
     cdb_rw16(cdb, 0x89, lun_blocks(s->lun), 0);
     expect(s->nexus, cdb, 16, 0, 0);
     static const uint64_t beyond[] = {UINT64_C(1) << 63, UINT64_MAX};

@@ -3,10 +3,14 @@
  * torn, while other sessions on the same blocks come and go. */
 #include "tests/unit/unit.h"
 
+#include "aio/request.h"
+#include "aio/sys.h"
 #include "core/scsi/on_loops.h"
 #include "tests/unit/scsi_fixture.h"
 
+#include <errno.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <string.h>
 
 #define LOOPS       2
@@ -226,6 +230,34 @@ static void start_disturber(Disturber *d, unsigned loop)
     loop_call(loops[loop], disturb, d);
 }
 
+/* --- a store that is easily caught half way --------------------------------------------------- */
+
+static AioSys real_sys;
+
+/* A page, and then everybody else. */
+static void one_page(const struct iovec *iov, int iovcnt, struct iovec *page)
+{
+    size_t bytes;
+    aio_iov_slice(iov, iovcnt, 0, 4096, page, 1, &bytes);
+    sched_yield();
+}
+
+static ssize_t read_page(int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags)
+{
+    struct iovec page;
+    if (flags & RWF_NOWAIT) /* that would be done in one go */
+        return -EAGAIN;
+    one_page(iov, iovcnt, &page);
+    return real_sys.preadv2(fd, &page, 1, offset, flags);
+}
+
+static ssize_t write_page(int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags)
+{
+    struct iovec page;
+    one_page(iov, iovcnt, &page);
+    return real_sys.pwritev2(fd, &page, 1, offset, flags);
+}
+
 /* --- the place -------------------------------------------------------------------------------- */
 
 static void no_growth(void *arg)
@@ -238,6 +270,9 @@ static int setup(void **state)
     (void)state;
     const LoopConfig config = {0};
     GError *error = NULL;
+    real_sys = aio_sys;
+    aio_sys.preadv2 = read_page;
+    aio_sys.pwritev2 = write_page;
     main_loop = loop_new_main(&config);
     for (unsigned i = 0; i < LOOPS; i++)
         loops[i] = loop_new(i + 1, &config);
@@ -281,6 +316,7 @@ static int teardown(void **state)
     g_rmdir(dir);
     g_free(path);
     g_free(dir);
+    aio_sys = real_sys;
     return 0;
 }
 
@@ -296,7 +332,7 @@ static uint64_t counter_in_file(void)
     return words[0];
 }
 
-/* Two counting workers and a watching one on each loop; with = disturbers as well. */
+/* Two counting workers and a watching one on each loop, and perhaps disturbers. */
 static void run_all(bool with_disturbers)
 {
     Worker *workers[3 * LOOPS];
