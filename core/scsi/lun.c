@@ -274,6 +274,11 @@ bool lun_write_cache(const Lun *lun)
     return lun_flag(&lun->write_cache);
 }
 
+bool lun_hung(const Lun *lun)
+{
+    return __atomic_load_n(&lun->hung_shards, __ATOMIC_RELAXED) > 0;
+}
+
 bool lun_thin(const Lun *lun)
 {
     return lun->thin;

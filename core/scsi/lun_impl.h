@@ -27,6 +27,7 @@ struct Lun {
     /* Any loop, atomic. */
     uint64_t blocks;
     bool write_cache, descriptor_sense, software_write_protect;
+    unsigned hung_shards; /* see hung.h */
 
     pthread_mutex_t lock;
     GQueue itls; /* Itl of all loops; lock */

@@ -73,7 +73,8 @@ static void free_nexus(Nexus *nexus)
 
 static void free_withdrawn(Itl *itl)
 {
-    if (itl->withdrawn && g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked)) {
+    if (itl->withdrawn && !itl->walkers && g_queue_is_empty(&itl->tasks) &&
+        g_queue_is_empty(&itl->blocked)) {
         LunShard *shard = itl->shard;
         forget_itl(itl->nexus, itl);
         target_shard_left(shard);
@@ -101,8 +102,7 @@ void nexus_withdraw_lun(Nexus *nexus, unsigned number)
 
 /* --- closing ---------------------------------------------------------------------------------- */
 
-/* A task that fn ends may take others with it only in one way: blocked ones of the same queue get
- * started. So the tasks are listed first, and looked for again before each call. */
+/* A task that fn ends is gone; the others stay where they are, as nothing is started meanwhile. */
 static void for_each_in(GQueue *queue, void (*fn)(Task *task, void *arg), void *arg)
 {
     g_autoptr(GPtrArray) tasks = g_ptr_array_sized_new(queue->length);
@@ -115,8 +115,12 @@ static void for_each_in(GQueue *queue, void (*fn)(Task *task, void *arg), void *
 
 void itl_for_each_task(Itl *itl, void (*fn)(Task *task, void *arg), void *arg)
 {
+    itl->walkers++;
     for_each_in(&itl->blocked, fn, arg);
     for_each_in(&itl->tasks, fn, arg);
+    itl->walkers--;
+    itl_start_blocked(itl);
+    free_withdrawn(itl);
 }
 
 void nexus_for_each_task(Nexus *nexus, void (*fn)(Task *task, void *arg), void *arg)

@@ -116,6 +116,9 @@ struct Task {
     unsigned busy;          /* transfers under way: what they hold keeps the task alive */
     bool failed;            /* the status is settled, and it is not GOOD */
     GList link;             /* in the I_T_L nexus's list of tasks */
+    bool orphan;            /* aborted, and a request of it is with the store: hung.h */
+    GList orphan_link;      /* in LunShard.orphans */
+    int64_t aborted_at;     /* monotonic, us */
     GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
     uint64_t position, end; /* bytes of the command's data begun, and all */
     uint64_t finished;      /* bytes sent to the initiator, or written, in order */

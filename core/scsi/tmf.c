@@ -229,11 +229,6 @@ static void query_task_set(Itl *itl, TmfDone done, void *arg)
     done(found ? TMF_SUCCEEDED : TMF_COMPLETE, arg);
 }
 
-static void query_async_event(Itl *itl, TmfDone done, void *arg)
-{
-    done(unit_attentions_pending(&itl->attentions) ? TMF_SUCCEEDED : TMF_COMPLETE, arg);
-}
-
 static void abort_task_set(Itl *itl, TmfDone done, void *arg)
 {
     Part *part = part_here(itl->nexus, done, arg);
@@ -334,8 +329,6 @@ static void manage_lun(Nexus *nexus, TmfFunction function, uint64_t lun, uint64_
         reset_luns(nexus, scsi_lun_number(lun), SENSE_DEVICE_RESET, done, arg);
     else if (function == TMF_QUERY_TASK_SET)
         query_task_set(itl, done, arg);
-    else if (function == TMF_QUERY_ASYNC_EVENT)
-        query_async_event(itl, done, arg);
     else if (function == TMF_ABORT_TASK_SET || function == TMF_CLEAR_TASK_SET)
         abort_task_set(itl, done, arg); /* the same thing: TST = 1, the task set is the nexus's */
     else
@@ -354,6 +347,7 @@ void nexus_manage(Nexus *nexus, TmfFunction function, uint64_t lun, uint64_t tag
         reset_luns(nexus, -1, SENSE_BUS_RESET, done, arg);
         return;
     case TMF_CLEAR_ACA: /* NormACA = 0 */
+    case TMF_QUERY_ASYNC_EVENT:
         done(TMF_REJECTED, arg);
         return;
     default:
