@@ -52,8 +52,7 @@ static void start(Itl *itl, Task *task)
 /* A hung LUN answers at once, whatever the order: those before may take for ever. */
 static bool starts_at_once(const Itl *itl, const Task *task)
 {
-    return task->attribute == TASK_HEAD_OF_QUEUE ||
-           (!itl->blocked.head && may_start(itl, task)) ||
+    return task->attribute == TASK_HEAD_OF_QUEUE || (!itl->blocked.head && may_start(itl, task)) ||
            G_UNLIKELY(itl->shard && lun_hung(itl->shard->lun));
 }
 
