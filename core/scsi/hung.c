@@ -4,6 +4,7 @@
 
 #include "core/scsi/command.h"
 #include "core/scsi/lun_impl.h"
+#include "core/scsi/nexus_impl.h"
 #include "core/scsi/task_impl.h"
 #include "core/scsi/tmf.h"
 
@@ -15,6 +16,8 @@ static void mark(LunShard *shard)
         g_warning("LUN %s/%u is hung: its store has not answered for %u ms; commands get BUSY "
                   "until it does",
                   lun->spec.target_name, lun->spec.number, tmf_timeout_ms);
+    for (GList *l = shard->orphans.head; l; l = l->next)
+        nexus_check_hung(((Task *)l->data)->nexus);
 }
 
 static void unmark(LunShard *shard)
@@ -60,6 +63,7 @@ void hung_orphan_add(Task *task)
     task->aborted_at = g_get_monotonic_time();
     task->orphan = true;
     task->orphan_link = (GList){.data = task};
+    task->nexus->orphans++;
     g_queue_push_tail_link(&shard->orphans, &task->orphan_link);
     if (!shard->hung && !shard->orphan_timer)
         await_oldest(shard);
@@ -69,6 +73,7 @@ void hung_orphan_back(Task *task)
 {
     LunShard *shard = task->itl->shard;
     task->orphan = false;
+    task->nexus->orphans--;
     g_queue_unlink(&shard->orphans, &task->orphan_link);
     if (!g_queue_is_empty(&shard->orphans))
         return;

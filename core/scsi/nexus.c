@@ -81,13 +81,47 @@ static void free_withdrawn(Itl *itl)
     }
 }
 
+void nexus_watch(Nexus *nexus, const NexusEvents *events, void *arg)
+{
+    nexus->events = events;
+    nexus->events_arg = arg;
+}
+
+void nexus_luns_changed(Nexus *nexus)
+{
+    for (GList *l = nexus->itls.head; l; l = l->next)
+        itl_add_attention(l->data, SENSE_LUNS_CHANGED);
+    if (nexus->events && !nexus->closed)
+        nexus->events->luns_changed(nexus->events_arg);
+}
+
+static bool is_idle_or_hung(const Itl *itl)
+{
+    return !itl->tasks.head || itl->shard->hung;
+}
+
+void nexus_check_hung(Nexus *nexus)
+{
+    if (!nexus->closed || !nexus->events || nexus->told_hung || nexus->tasks != nexus->orphans)
+        return;
+    for (GList *l = nexus->itls.head; l; l = l->next)
+        if (!is_idle_or_hung(l->data))
+            return;
+    nexus->told_hung = true;
+    nexus->events->only_hung_left(nexus->events_arg);
+}
+
 void nexus_task_released(Itl *itl)
 {
     Nexus *nexus = itl->nexus;
     nexus->tasks--;
     free_withdrawn(itl);
-    if (G_UNLIKELY(nexus->closed) && nexus->tasks == 0)
+    if (G_LIKELY(!nexus->closed))
+        return;
+    if (nexus->tasks == 0)
         free_nexus(nexus);
+    else
+        nexus_check_hung(nexus);
 }
 
 void nexus_withdraw_lun(Nexus *nexus, unsigned number)
@@ -147,6 +181,8 @@ void nexus_close(Nexus *nexus, LoopFn closed, void *arg)
     nexus_for_each_task(nexus, abort_one, NULL);
     if (--nexus->tasks == 0)
         free_nexus(nexus);
+    else
+        nexus_check_hung(nexus);
 }
 
 /* --- what others ask -------------------------------------------------------------------------- */

@@ -257,6 +257,18 @@ bool task_may_write(const Task *task)
     return task->command && (task->command->flags & COMMAND_WRITES) && is_in_store(task);
 }
 
+bool task_is_orphaned_read(const Task *task)
+{
+    if (task->state != TASK_ABORTED || task_may_write(task))
+        return false;
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        TransferState state = task->transfers[i].state;
+        if (state != TRANSFER_IDLE && state != TRANSFER_STORAGE)
+            return false;
+    }
+    return true;
+}
+
 /* What waits at the LUN's gate, or for a place in the engine, is not waited for. */
 static void withdraw_requests(Task *task)
 {

@@ -129,5 +129,9 @@ struct Task {
     Transfer transfers[TASK_TRANSFERS];
 };
 
+/* Aborted, and nothing is left of it but requests to the store that change nothing: whoever asked
+ * for the abort may use its tag again. */
+bool task_is_orphaned_read(const Task *task);
+
 /* Starts the command; answers come by the transport's functions, possibly inside this call. */
 void task_submit(Task *task);
