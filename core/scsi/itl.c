@@ -50,15 +50,33 @@ static void start(Itl *itl, Task *task)
     task_start(task);
 }
 
+/* A hung LUN answers at once, whatever the order: those before may take for ever. */
+static bool starts_at_once(const Itl *itl, const Task *task)
+{
+    return task->attribute == TASK_HEAD_OF_QUEUE || (!itl->blocked.head && may_start(itl, task)) ||
+           G_UNLIKELY(itl->shard && lun_hung(itl->shard->lun));
+}
+
 void itl_admit(Itl *itl, Task *task)
 {
-    if (task->attribute == TASK_HEAD_OF_QUEUE ||
-        (g_queue_is_empty(&itl->blocked) && may_start(itl, task))) {
+    if (starts_at_once(itl, task)) {
         start(itl, task);
         return;
     }
     task->state = TASK_BLOCKED;
     g_queue_push_tail_link(&itl->blocked, &task->link);
+}
+
+void itl_start_blocked(Itl *itl)
+{
+    if (itl->starting || itl->walkers) /* below this in the stack: that loop goes on */
+        return;
+    itl->starting = true;
+    for (Task *first; (first = g_queue_peek_head(&itl->blocked)) && may_start(itl, first);) {
+        g_queue_unlink(&itl->blocked, &first->link);
+        start(itl, first);
+    }
+    itl->starting = false;
 }
 
 void itl_leave(Itl *itl, Task *task)
@@ -68,14 +86,7 @@ void itl_leave(Itl *itl, Task *task)
     task->begun = false;
     itl->running--;
     itl->barriers -= is_barrier(task);
-    if (itl->starting) /* below this in the stack: that loop goes on */
-        return;
-    itl->starting = true;
-    for (Task *first; (first = g_queue_peek_head(&itl->blocked)) && may_start(itl, first);) {
-        g_queue_unlink(&itl->blocked, &first->link);
-        start(itl, first);
-    }
-    itl->starting = false;
+    itl_start_blocked(itl);
 }
 
 SenseCode itl_take_attention(Itl *itl)

@@ -4,6 +4,7 @@
 
 #include "core/scsi/claim.h"
 #include "core/scsi/command.h"
+#include "core/scsi/hung.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/task_impl.h"
 #include "core/scsi/tmf.h"
@@ -19,7 +20,7 @@ static void init(Task *task)
     task->sense_len = 0;
     task->data_out_wanted = task->data_in_wanted = 0;
     task->busy = 0;
-    task->failed = false;
+    task->failed = task->orphan = false;
     task->link = (GList){.data = task};
     task->begun = false;
     task->claim = NULL;
@@ -69,7 +70,7 @@ static bool answer_early(Task *task)
         task_fail(task, SENSE_INVALID_MESSAGE);
         return true;
     }
-    return false;
+    return hung_answers(task);
 }
 
 /* What a command may ask of others, or they of it: see claim.h. */
@@ -172,8 +173,18 @@ static bool must_be_waited_for(const Transfer *t)
     return t->state == TRANSFER_STORAGE || t->state == TRANSFER_GET_DATA;
 }
 
+static bool is_in_store(const Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
+        if (task->transfers[i].state == TRANSFER_STORAGE)
+            return true;
+    return false;
+}
+
 void task_settle(Task *task)
 {
+    if (task->state == TASK_ABORTED && task->orphan && !is_in_store(task))
+        hung_orphan_back(task);
     if (task->state == TASK_ABORTED && task->waiters && !task_may_write(task))
         tmf_task_settled(task);
     if (task->state != TASK_RUNNING || !task->failed)
@@ -267,12 +278,29 @@ void task_fail_errno(Task *task, AioOp op, int error)
 
 bool task_may_write(const Task *task)
 {
-    if (!task->command || !(task->command->flags & COMMAND_WRITES))
+    return task->command && (task->command->flags & COMMAND_WRITES) && is_in_store(task);
+}
+
+bool task_is_orphaned_read(const Task *task)
+{
+    if (task->state != TASK_ABORTED || task_may_write(task))
         return false;
-    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
-        if (task->transfers[i].state == TRANSFER_STORAGE)
-            return true;
-    return false;
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        TransferState state = task->transfers[i].state;
+        if (state != TRANSFER_IDLE && state != TRANSFER_STORAGE)
+            return false;
+    }
+    return true;
+}
+
+/* What waits at the LUN's gate, or for a place in the engine, is not waited for. */
+static void withdraw_requests(Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        Transfer *t = &task->transfers[i];
+        if (t->state == TRANSFER_STORAGE && lun_shard_withdraw(task->itl->shard, &t->req))
+            t->state = TRANSFER_READY;
+    }
 }
 
 static void cancel_moves(Task *task)
@@ -290,6 +318,7 @@ static void abort_blocked(Task *task)
     task->state = TASK_ABORTED;
     g_queue_unlink(&itl->blocked, &task->link);
     task->transport->released(task);
+    itl_start_blocked(itl);
     nexus_task_released(itl);
 }
 
@@ -304,7 +333,10 @@ void task_abort(Task *task)
     task->busy++;
     if (task->state == TASK_RUNNING) {
         task->state = TASK_ABORTED;
+        withdraw_requests(task);
         end_waiting_transfers(task);
+        if (is_in_store(task))
+            hung_orphan_add(task);
     }
     cancel_moves(task);
     task_unbusy(task);
