@@ -24,6 +24,8 @@ struct LunShard {
     void *drained_arg;
 
     GQueue itls;             /* Itl */
+    GQueue guests;           /* Task: copies of other LUNs' commands that are at work on it */
+    GList directory_link;    /* see directory.c */
     struct Removal *removal; /* the LUN is being removed from its target, see target.c */
     LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */
 };

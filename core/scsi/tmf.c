@@ -2,6 +2,7 @@
 /* Task management: aborts here and on other loops, and the wait for writes that are in flight. */
 #include "core/scsi/tmf.h"
 
+#include "core/scsi/copy.h"
 #include "core/scsi/itl.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/nexus_impl.h"
@@ -79,16 +80,22 @@ void tmf_task_settled(Task *task)
     g_slist_free(waiters);
 }
 
+/* Makes the function wait for what the engine has of the task's writes. */
+static void wait_for_writes(Task *task, Part *part)
+{
+    if (!task_may_write(task))
+        return;
+    task->waiters = g_slist_prepend(task->waiters, part);
+    part->waiting++;
+}
+
 /* Aborts the task; a write that the engine has is waited for. */
 static void abort_task(Task *task, void *arg)
 {
     Part *part = arg;
     if (task->state == TASK_RESPONDED) /* it has left the task set */
         return;
-    if (task_may_write(task)) {
-        task->waiters = g_slist_prepend(task->waiters, part);
-        part->waiting++;
-    }
+    wait_for_writes(task, part);
     task_abort(task);
 }
 
@@ -193,8 +200,25 @@ static void reset_nexus(Nexus *nexus, TmfDone done, void *arg)
 
 /* --- on all loops ----------------------------------------------------------------------------- */
 
+/* The copies that commands to other LUNs make from or to this one: they fail and say why, for their
+ * initiators learn of the reset in no other way. */
+static void fail_guests(LunShard *shard, Part *part)
+{
+    for (GList *l = shard->guests.head; l; l = l->next)
+        wait_for_writes(l->data, part);
+    for (GList *l = shard->guests.head; l;) {
+        Task *task = l->data;
+        l = l->next;
+        if (task->state == TASK_RUNNING && !task->failed) {
+            copy_device_reset(task, shard);
+            l = shard->guests.head; /* it may have left, and others with it */
+        }
+    }
+}
+
 static void reset_shard(LunShard *shard, Part *part, SenseCode attention)
 {
+    fail_guests(shard, part);
     for (GList *l = shard->itls.head, *next; l; l = next) {
         Itl *itl = l->data;
         next = l->next;
