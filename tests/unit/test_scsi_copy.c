@@ -5,10 +5,7 @@
 #include "core/scsi/copy_results.h"
 #include "tests/unit/copy_fixture.h"
 
-#include <fcntl.h>
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { BLOCK = 512, OWN = COPY_MANAGER_LUN_ID };
 
@@ -26,23 +23,6 @@ static void mix_block_sizes(LunSpec *spec)
 static int setup_mixed(void **state)
 {
     *state = copy_rig_new(mix_block_sizes);
-    return 0;
-}
-
-static void protect_second(LunSpec *spec)
-{
-    if (spec->number == 0)
-        return;
-    int fd = g_open(spec->path, O_CREAT | O_WRONLY, 0600);
-    g_assert_cmpint(ftruncate(fd, 64 * MIB), ==, 0);
-    close(fd);
-    spec->create = false;
-    spec->read_only = true;
-}
-
-static int setup_protected(void **state)
-{
-    *state = copy_rig_new(protect_second);
     return 0;
 }
 
@@ -301,19 +281,27 @@ static void beyond_the_end(void **state)
     }
 }
 
+/* Of the LUN that the command goes to: what counts is whether it is written to. */
 static void write_protection(void **state)
 {
     const CopyRig *rig = *state;
-    g_autofree List *to = list_to(rig, rig->second, 1), *from = list_new();
-    Cmd *cmd = copy_start(rig->s->nexus, to);
+    Nexus *nexus = rig->s->nexus;
+    static const uint8_t swp[4 + 12] = {0, 0, 0, 0, 0x0a, 0x0a, 0x22, 0x10, 0x08};
+    g_autofree List *from = list_to(rig, rig->second, 8), *to = list_new();
+    list_add_cscd(to, rig->second);
+    list_add_segment(to, 0, OWN, 0, 0, 8);
+    lun_fill(rig->s->lun, 1, 0, 8 * BLOCK);
+    lun_fill(rig->second, 2, 0, 8 * BLOCK);
+    expect_out(nexus, CDB(0x15, 0x10, 0, 0, sizeof swp, 0), swp, sizeof swp, 0);
+    Cmd *cmd = copy_start(nexus, to);
     cmd_wait(cmd);
     assert_int_equal(cmd_sense(cmd), SENSE_THIRD_PARTY_DEVICE_FAILURE);
     assert_int_equal(cmd->task.sense[9], 18);
     assert_int_equal(cmd->task.sense[19 + 2], 0x07);
     cmd_free(cmd);
-    list_add_cscd(from, rig->second);
-    list_add_segment(from, 0, OWN, 0, 0, 8);
-    assert_int_equal(copy_run(rig->s->nexus, from), 0);
+    lun_check(rig->s->lun, 1, 0, 8 * BLOCK);
+    assert_int_equal(copy_run(nexus, from), 0);
+    lun_check(rig->second, 1, 0, 8 * BLOCK);
 }
 
 static void bad_lists(void **state)
@@ -462,7 +450,7 @@ int main(void)
         TEST(little_memory),
         TEST(unreachable),
         TEST(beyond_the_end),
-        TEST_ON(protected, write_protection),
+        TEST(write_protection),
         TEST(bad_lists),
         TEST(results_of_a_good_copy),
         TEST(results_of_a_failed_copy),
