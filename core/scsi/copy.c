@@ -140,19 +140,14 @@ static bool find_devices(Task *task, const CopySegment *segment)
     return true;
 }
 
-/* What the LUN answers to the copy manager's READs or WRITEs; GOOD: it may begin. Whatever keeps
- * the initiator's own commands out of a LUN belongs here, too, for the copy is one by other means.
- */
-static SenseStatus admit(const LunShard *shard, bool write)
+/* What the LUN answers to the copy manager's READs or WRITEs: whatever keeps the initiator's own
+ * commands out of it belongs here, too, for a copy is one by other means. */
+static bool check_access(Task *task, const LunShard *shard, SenseOrigin origin)
 {
+    bool write = origin == SENSE_OF_DESTINATION;
+    SenseStatus said = {.status = SCSI_GOOD};
     if (write && lun_write_protected(shard->lun))
-        return (SenseStatus){SCSI_CHECK_CONDITION, SENSE_WRITE_PROTECTED};
-    return (SenseStatus){.status = SCSI_GOOD};
-}
-
-static bool check_device(Task *task, const LunShard *shard, SenseOrigin origin)
-{
-    SenseStatus said = admit(shard, origin == SENSE_OF_DESTINATION);
+        said = (SenseStatus){SCSI_CHECK_CONDITION, SENSE_WRITE_PROTECTED};
     if (said.status == SCSI_GOOD)
         return true;
     device_failed(task, origin, said);
@@ -200,8 +195,8 @@ static bool begin_segment(Task *task)
         return false;
     const LunShard *from = copy->source, *to = copy->destination;
     task->end = (uint64_t)s->blocks << (s->destination_blocks ? to : from)->block_shift;
-    if (!check_device(task, from, SENSE_OF_SOURCE) ||
-        !check_device(task, to, SENSE_OF_DESTINATION) || !check_blocks(task) ||
+    if (!check_access(task, from, SENSE_OF_SOURCE) ||
+        !check_access(task, to, SENSE_OF_DESTINATION) || !check_blocks(task) ||
         !check_range(task, from, s->source_lba, SENSE_OF_SOURCE) ||
         !check_range(task, to, s->destination_lba, SENSE_OF_DESTINATION))
         return false;
