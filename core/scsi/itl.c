@@ -3,6 +3,7 @@
 #include "core/scsi/itl.h"
 
 #include "core/scsi/claim.h"
+#include "core/scsi/copy_results.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/task_impl.h"
 
@@ -25,6 +26,7 @@ void itl_free(Itl *itl)
 {
     Lun *lun = itl->shard->lun;
     g_assert(g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked));
+    copy_results_free(itl);
     g_queue_unlink(&itl->shard->itls, &itl->shard_link);
     pthread_mutex_lock(&lun->lock);
     g_queue_unlink(&lun->itls, &itl->lun_link);

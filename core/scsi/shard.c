@@ -19,8 +19,9 @@ void lun_shard_free(LunShard *shard)
 {
     if (!shard)
         return;
-    g_assert(g_queue_is_empty(&shard->itls) && !shard->in_flight && !shard->held.head &&
-             !shard->claims && g_queue_is_empty(&shard->orphans));
+    g_assert(g_queue_is_empty(&shard->itls) && g_queue_is_empty(&shard->guests));
+    g_assert(!shard->in_flight && !shard->held.head);
+    g_assert(!shard->claims && g_queue_is_empty(&shard->orphans));
     engine_put(shard->engine);
     g_free(shard);
 }

@@ -29,6 +29,8 @@ struct LunShard {
     GQueue orphans;        /* Task: aborted, and a request is out; see hung.h */
     GSource *orphan_timer; /* until the oldest is overdue */
     bool hung;             /* it is */
+    GQueue guests;         /* Task: copies of other LUNs' commands that are at work on it */
+    GList directory_link;  /* see directory.c */
     struct Removal *removal; /* the LUN is being removed from its target, see target.c */
     LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */
 };

@@ -15,6 +15,7 @@ typedef struct Itl Itl;         /* itl.h */
 typedef struct Command Command; /* command.h */
 typedef struct Claim Claim;     /* claim.h */
 typedef struct Transfer Transfer;
+typedef struct LunShard LunShard; /* shard.h */
 
 #define TASK_CDB_MAX   32
 #define TASK_TRANSFERS 2 /* segments of one command in motion at a time */
@@ -83,8 +84,19 @@ struct Transfer {
     Segment segment;
     struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, or immediate data followed by it */
     AioReq req;
+    LunShard *shard; /* whose store has the request */
     DataMove move;
 };
+
+/* Of a command that keeps something of its own while it runs. */
+typedef struct {
+    /* The request failed with req.res, and is over; task_fail*(), in place of what other commands
+     * answer. */
+    void (*store_failed)(Transfer *transfer);
+    /* The task is answered (TASK_RESPONDED, before the transport sends it) or, aborted, about to be
+     * released: frees task->own. No transfer is with a store any more. */
+    void (*ended)(Task *task);
+} TaskOwnOps;
 
 struct Task {
     /* --- filled by the transport before task_submit() --- */
@@ -129,6 +141,8 @@ struct Task {
     unsigned store_flags;   /* AIO_FUA */
     unsigned (*build)(Task *task, uint8_t *data); /* of a reply, see reply.h */
     void (*fetched)(Transfer *transfer);          /* of a parameter list */
+    const TaskOwnOps *own_ops;                    /* NULL: it keeps nothing */
+    void *own;
     Transfer transfers[TASK_TRANSFERS];
 };
 

@@ -2,6 +2,7 @@
 /* Task management: aborts here and on other loops, and the wait for writes that are in flight. */
 #include "core/scsi/tmf.h"
 
+#include "core/scsi/copy.h"
 #include "core/scsi/itl.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/nexus_impl.h"
@@ -127,6 +128,15 @@ void tmf_task_settled(Task *task)
     g_slist_free(waiters);
 }
 
+/* Makes the function wait for what the engine has of the task's writes. */
+static void wait_for_writes(Task *task, Part *part)
+{
+    if (!task_may_write(task))
+        return;
+    task->waiters = g_slist_prepend(task->waiters, part);
+    part->waiting++;
+}
+
 /* Aborts the task; a write that the engine has is waited for. */
 static void abort_task(Task *task, void *arg)
 {
@@ -140,10 +150,7 @@ static void abort_task(Task *task, void *arg)
     }
     task->busy++;
     task_abort(task);
-    if (task_may_write(task)) {
-        task->waiters = g_slist_prepend(task->waiters, part);
-        part->waiting++;
-    }
+    wait_for_writes(task, part);
     task_unbusy(task);
 }
 
@@ -247,6 +254,22 @@ static void reset_nexus(Nexus *nexus, TmfDone done, void *arg)
 
 /* --- on all loops ----------------------------------------------------------------------------- */
 
+/* The copies that commands to other LUNs make from or to this one: they fail and say why, for their
+ * initiators learn of the reset in no other way. */
+static void fail_guests(LunShard *shard, Part *part)
+{
+    for (GList *l = shard->guests.head; l; l = l->next)
+        wait_for_writes(l->data, part);
+    for (GList *l = shard->guests.head; l;) {
+        Task *task = l->data;
+        l = l->next;
+        if (task->state == TASK_RUNNING && !task->failed) {
+            copy_device_reset(task, shard);
+            l = shard->guests.head; /* it may have left, and others with it */
+        }
+    }
+}
+
 static void abort_in_itl(Itl *itl, Part *part)
 {
     const Scope *scope = &part->tmf->scope;
@@ -262,6 +285,8 @@ static void abort_in_itl(Itl *itl, Part *part)
 static void abort_in_shard(LunShard *shard, Part *part)
 {
     const Scope *scope = &part->tmf->scope;
+    if (scope->reset != SENSE_NO_SENSE)
+        fail_guests(shard, part);
     for (GList *l = shard->itls.head; l; l = l->next)
         abort_in_itl(l->data, part);
     for (GList *l = shard->itls.head; l && scope->reset != SENSE_NO_SENSE; l = l->next)
