@@ -410,6 +410,7 @@ void manager_get_stats(Manager *manager, ManagerStats *out)
     *out = (ManagerStats){0};
     arena_get_stats(manager->arena, &out->arena);
     memory_get_stats(manager->memory, &out->memory);
+    receive_budget_get_stats(manager->receive, &out->receive);
     add_loops(manager, &out->loops);
     manager_sum_sessions(manager, NULL, &out->sessions);
 }

@@ -56,6 +56,7 @@ void manager_sum_sessions(const Manager *manager, const char *target, SessionSum
 typedef struct {
     ArenaStats arena;
     MemoryStats memory;
+    ReceiveStats receive;
     LoopCounters loops; /* of the I/O loops, summed */
     SessionSums sessions;
 } ManagerStats;

@@ -13,9 +13,9 @@ static const TaskTransport command_transport;
 
 /* --- the pool ----------------------------------------------------------------------------------*/
 
-void command_pool_init(CommandPool *pool, unsigned window)
+void command_pool_init(CommandPool *pool, unsigned most)
 {
-    unsigned size = window + COMMANDS_IMMEDIATE, buckets = 1;
+    unsigned size = most + COMMANDS_IMMEDIATE, buckets = 1;
     while (buckets < size)
         buckets *= 2;
     *pool = (CommandPool){
@@ -26,6 +26,11 @@ void command_pool_init(CommandPool *pool, unsigned window)
         .completed_tail = &pool->completed,
         .flush = {.run = command_run_completed},
     };
+}
+
+void command_pool_limit(CommandPool *pool, unsigned window)
+{
+    pool->limit = window + COMMANDS_IMMEDIATE;
 }
 
 void command_pool_clear(CommandPool *pool)
@@ -39,6 +44,8 @@ void command_pool_clear(CommandPool *pool)
 static IscsiCommand *command_take(CommandPool *pool, uint32_t itt)
 {
     IscsiCommand *command = pool->free;
+    if (pool->in_use >= pool->limit)
+        return NULL;
     if (command)
         pool->free = command->next;
     else if (pool->used_once < pool->size)
@@ -73,13 +80,14 @@ static void command_end(IscsiCommand *command)
     IscsiSession *session = command->session;
     CommandPool *pool = &session->commands;
     unsolicited_release(command);
-    session->dm->dm->release_pdu(command->pdu);
     command_unhash(pool, command);
     command->next = pool->free;
     pool->free = command;
     pool->in_use--;
     if (command->numbered)
-        session_request_done(session);
+        session_retire(session, command->pdu);
+    else
+        session->dm->dm->release_pdu(command->pdu);
 }
 
 static void command_end_if_unused(IscsiCommand *command)
@@ -177,9 +185,10 @@ static void refuse(IscsiSession *session, DmPdu *pdu, RejectReason reason)
 {
     bool numbered = !pdu_immediate(pdu->bhs);
     session_reject(session, reason, pdu->bhs);
-    session->dm->dm->release_pdu(pdu);
     if (numbered)
-        session_request_done(session);
+        session_retire(session, pdu);
+    else
+        session->dm->dm->release_pdu(pdu);
 }
 
 /* Sense for a command that is not given to the SCSI side, or 0. */

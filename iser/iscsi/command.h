@@ -61,18 +61,20 @@ struct IscsiCommand {
     IscsiCommand *next; /* in its hash bucket, or free */
 };
 
-/* Commands are preallocated: as many as the window has, and some for immediate ones. */
+/* Commands are preallocated: as many as the window may have, and some for immediate ones. */
 typedef struct {
     IscsiCommand *all, *free;
     IscsiCommand **buckets; /* by ITT */
     unsigned size, used_once, in_use, mask;
+    unsigned limit; /* of in_use: the window as it is now, and COMMANDS_IMMEDIATE */
     IscsiMove *completed, **completed_tail;
     LoopFlush flush; /* runs done() of `completed` */
 } CommandPool;
 
 #define COMMANDS_IMMEDIATE 16 /* most immediate commands at a time */
 
-void command_pool_init(CommandPool *pool, unsigned window);
+void command_pool_init(CommandPool *pool, unsigned most);
+void command_pool_limit(CommandPool *pool, unsigned window);
 void command_pool_clear(CommandPool *pool); /* every command is free (asserted) */
 
 /* A SCSI Command PDU in its turn; keeps the PDU until the command ends. */

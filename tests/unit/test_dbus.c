@@ -372,6 +372,8 @@ static void test_sessions(void **state)
     expect_property(f, path, interface, "TargetName", "'" NAME "'");
     expect_property(f, path, interface, "Initiator", "'iqn.2026-01.org.example:host'");
     expect_property(f, path, interface, "PeerAddress", "'127.0.0.1:40000'");
+    expect_property(f, path, interface, "Window", "96");
+    expect_property(f, path, interface, "Loop", "1");
     expect_property(f, path, interface, "Negotiated", "{'MaxBurstLength': <uint32 262144>}");
     assert_int_equal(statistic(f, path, interface, "Commands"), 5);
     g_autoptr(GVariant) dropped = call(f, path, interface, "Drop", NULL);
