@@ -63,3 +63,11 @@ GDBusObjectSkeleton *bus_manager_object(Manager *manager)
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), manager);
     return bus_object(BUS_ROOT "/manager", interface);
 }
+
+void bus_manager_pool_low(GDBusObjectManager *objects, const char *pool, uint64_t left,
+                          uint64_t limit)
+{
+    g_autoptr(GDBusInterface) interface =
+        g_dbus_object_manager_get_interface(objects, BUS_ROOT "/manager", "org.rtgt.Manager1");
+    rtgt_manager1_emit_pool_low(RTGT_MANAGER1(interface), pool, left, limit);
+}

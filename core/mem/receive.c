@@ -2,11 +2,14 @@
 /* The receive budget: a byte count that sessions take from when they log in and while they work. */
 #include "core/mem/receive.h"
 
+#include "core/mem/mark.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 
 #define CONTROL_PART 8 /* one 1/8 is only for sessions that begin with the least */
 #define SCARCE_PART  4 /* below 1/4 left, nobody takes more than the fair share, or keeps it */
+#define LOW_PART     16
 #define START_PART   4 /* a session begins with at most 1/4 of what is left: it may stay idle */
 
 struct ReceiveBudget {
@@ -16,6 +19,7 @@ struct ReceiveBudget {
     /* Written under the lock; read without it to see whether it is worth taking. */
     atomic_size_t left; /* bytes */
     atomic_uint sessions;
+    PoolMark mark;
 };
 
 ReceiveBudget *receive_budget_new(Arena *arena, size_t bytes)
@@ -25,6 +29,7 @@ ReceiveBudget *receive_budget_new(Arena *arena, size_t bytes)
     budget->total = bytes;
     atomic_init(&budget->left, bytes);
     atomic_init(&budget->sessions, 0);
+    budget->mark = (PoolMark){.low = bytes / LOW_PART, .enough = bytes / CONTROL_PART};
     pthread_mutex_init(&budget->lock, NULL);
     return budget;
 }
@@ -41,6 +46,12 @@ void receive_budget_free(ReceiveBudget *budget)
 Arena *receive_budget_arena(ReceiveBudget *budget)
 {
     return budget->arena;
+}
+
+void receive_budget_watch(ReceiveBudget *budget, void (*fell)(void *, size_t), void *arg)
+{
+    budget->mark.fell = fell;
+    budget->mark.arg = arg;
 }
 
 void receive_budget_get_stats(ReceiveBudget *budget, ReceiveStats *out)
@@ -105,13 +116,15 @@ static bool too_many(const ReceiveShare *share)
 
 static void hold(ReceiveShare *share, unsigned n)
 {
-    atomic_fetch_sub(&share->budget->left, n * share->cost);
+    size_t bytes = n * share->cost;
+    pool_mark_see(&share->budget->mark, atomic_fetch_sub(&share->budget->left, bytes) - bytes);
     share->held += n;
 }
 
 static void give(ReceiveShare *share, unsigned n)
 {
-    atomic_fetch_add(&share->budget->left, n * share->cost);
+    size_t bytes = n * share->cost;
+    pool_mark_see(&share->budget->mark, atomic_fetch_add(&share->budget->left, bytes) + bytes);
     share->held -= n;
 }
 
@@ -126,8 +139,10 @@ unsigned receive_share_take(ReceiveShare *share, ReceiveBudget *budget, unsigned
     if (share->held > 0)
         atomic_fetch_add(&budget->sessions, 1);
     else
-        share->budget = NULL;
+        pool_mark_fall(&budget->mark, atomic_load(&budget->left));
     pthread_mutex_unlock(&budget->lock);
+    if (share->held == 0)
+        share->budget = NULL;
     return share->held;
 }
 

@@ -14,6 +14,10 @@ ReceiveBudget *receive_budget_new(Arena *arena, size_t bytes);
 void receive_budget_free(ReceiveBudget *budget);    /* all returned (asserted) */
 Arena *receive_budget_arena(ReceiveBudget *budget); /* where the buffers come from; MT-SAFE */
 
+/* Told when less than 1/16 is left or a session is refused; on any thread, under the budget's lock;
+ * again only after 1/8 was left. Before the first session. */
+void receive_budget_watch(ReceiveBudget *budget, void (*fell)(void *arg, size_t left), void *arg);
+
 typedef struct {
     size_t limit, left; /* bytes */
     unsigned sessions;
