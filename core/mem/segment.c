@@ -6,6 +6,7 @@
 #include "core/mem/mark.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 /* Who waits on one loop; touched there only. */
 typedef struct {
@@ -24,6 +25,7 @@ struct Memory {
     atomic_uint n_waiting;
     _Atomic uint64_t waits;
     PoolMark mark;
+    uint8_t *zeros; /* NULL: nobody has asked; loop 0 */
     atomic_uint n_clients;
     unsigned n_loops;
     MemoryLoop *loops;
@@ -263,13 +265,29 @@ void memory_watch(Memory *memory, void (*fell)(void *, size_t), void *arg)
     memory->mark.arg = arg;
 }
 
+static void free_zeros(Memory *memory)
+{
+    if (!memory->zeros)
+        return;
+    g_assert(memory->zeros[0] == 0 && !memcmp(memory->zeros, memory->zeros + 1, MEMORY_ZEROS - 1));
+    arena_release(memory->arena, memory->zeros, MEMORY_ZEROS);
+}
+
 void memory_free(Memory *memory)
 {
     if (!memory)
         return;
     g_assert(atomic_load(&memory->n_clients) == 0 && atomic_load(&memory->admitted) == 0);
+    free_zeros(memory);
     g_free(memory->loops);
     g_free(memory);
+}
+
+const void *memory_zeros(Memory *memory)
+{
+    if (!memory->zeros && (memory->zeros = arena_alloc(memory->arena, MEMORY_ZEROS)))
+        memset(memory->zeros, 0, MEMORY_ZEROS);
+    return memory->zeros;
 }
 
 Arena *memory_arena(Memory *memory)

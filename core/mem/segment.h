@@ -37,6 +37,11 @@ void memory_watch(Memory *memory, void (*fell)(void *arg, size_t left), void *ar
 void memory_retry(Memory *memory);
 Arena *memory_arena(Memory *memory);
 
+#define MEMORY_ZEROS ARENA_BUFFER_MAX
+/* A buffer of MEMORY_ZEROS zeros in the arena, for everybody to send from and nobody to write to
+ * (asserted by memory_free()). Made on first use; NULL: the arena has no room for it. Loop 0. */
+const void *memory_zeros(Memory *memory);
+
 MemoryClient *memory_client_new(Memory *memory, Loop *home); /* on home */
 void memory_client_free(MemoryClient *client); /* holds and waits for nothing (asserted); on home */
 

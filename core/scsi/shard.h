@@ -16,6 +16,7 @@ struct LunShard {
     AioFile *file;
     Engine *engine; /* changed under Lun.lock, for lun_get_stats() */
     unsigned block_shift;
+    const void *zeros; /* MEMORY_ZEROS bytes of what every read gives; NULL: it must be read */
 
     bool gate_closed;
     AioReqList held;                     /* by the gate, in order */
