@@ -282,6 +282,11 @@ bool aio_file_can_discard(const AioFile *file)
     return file->store->can_discard;
 }
 
+bool aio_file_reads_zeros(const AioFile *file)
+{
+    return file->store->null;
+}
+
 bool aio_file_discard_zeroes(const AioFile *file)
 {
     return file->store->discard_zeroes;

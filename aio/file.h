@@ -40,6 +40,8 @@ uint64_t aio_file_size(const AioFile *file); /* bytes; MT-SAFE */
 AioMode aio_file_mode(const AioFile *file);
 bool aio_file_read_only(const AioFile *file);
 bool aio_file_is_null(const AioFile *file);
+/* Every read gives zeros, whatever was written: it need not be done. */
+bool aio_file_reads_zeros(const AioFile *file);
 bool aio_file_is_block_device(const AioFile *file);
 /* Smallest request that needs no read-modify-write (1 when buffered); offset and length, bytes. */
 size_t aio_file_offset_align(const AioFile *file);

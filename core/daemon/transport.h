@@ -41,6 +41,7 @@ struct SessionRecord {
     GVariant *negotiated; /* a{sv}: every negotiated key by its standard name */
     /* Written by the home loop, read relaxed. */
     uint64_t commands, read_bytes, write_bytes;
+    unsigned window; /* commands the initiator may have outstanding now */
     /* Logs the session out (async message, then drop). MT-SAFE. */
     void (*drop)(SessionRecord *record);
 };

@@ -94,6 +94,16 @@ bool lun_measure_atomic(Lun *lun)
     return __atomic_exchange_n(&lun->atomic_blocks, blocks, __ATOMIC_RELAXED) != blocks;
 }
 
+static bool find_zeros(Lun *lun, GError **error)
+{
+    if (!aio_file_reads_zeros(lun->file) || (lun->zeros = memory_zeros(lun->memory)))
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+                "LUN %s/%u: no memory in the arena for zeros (arena= in [memory])",
+                lun->spec.target_name, lun->spec.number);
+    return false;
+}
+
 typedef struct {
     Lun *lun;
     pthread_mutex_t lock;
@@ -170,7 +180,8 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     lun->write_cache = spec->write_cache;
     pthread_mutex_init(&lun->lock, NULL);
     name_lun(lun, spec);
-    if (open_store(lun, error) && measure(lun, error) && make_shards(lun, error))
+    if (open_store(lun, error) && measure(lun, error) && find_zeros(lun, error) &&
+        make_shards(lun, error))
         return lun;
     lun_free(lun);
     return NULL;

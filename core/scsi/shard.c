@@ -12,6 +12,7 @@ LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine)
     shard->file = file;
     shard->engine = engine;
     shard->block_shift = lun->block_shift;
+    shard->zeros = lun->zeros;
     return shard;
 }
 

@@ -16,7 +16,8 @@ struct LunShard {
     AioFile *file;
     Engine *engine; /* changed under Lun.lock, for lun_get_stats() */
     unsigned block_shift;
-    unsigned claims; /* made here, and exclusive ones known here; see claim.h */
+    unsigned claims;   /* made here, and exclusive ones known here; see claim.h */
+    const void *zeros; /* MEMORY_ZEROS bytes of what every read gives; NULL: it must be read */
 
     bool gate_closed;
     AioReqList held;                     /* by the gate, in order */

@@ -80,9 +80,11 @@ struct Transfer {
     int iovcnt;
     Task *task;
     void (*then)(Transfer *transfer);
-    uint32_t offset, len; /* within the command's data; bytes */
+    void (*loaded)(Transfer *transfer); /* `then` of what comes after the memory for a read */
+    uint32_t offset, len;               /* within the command's data; bytes */
     Segment segment;
-    struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, or immediate data followed by it */
+    struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, immediate data followed by
+                                         * it, or without a segment what is to be sent */
     AioReq req;
     LunShard *shard; /* whose store has the request */
     DataMove move;

@@ -62,15 +62,19 @@ TXT
 	cat >>"$work/rtgt.conf"
 }
 
+# How often a daemon has become ready here.
+ready_count() { cat "$work/rtgtd.log" 2>/dev/null | grep -c '\bready\b'; }
+
 # start_daemon [ARG...]: runs rtgtd on $work/rtgt.conf, under softverbs where iSER is asked for.
 start_daemon() {
 	local preload=()
 	case ${transports:-iscsi} in *iser*) preload=(env LD_PRELOAD="$softverbs") ;; esac
-	: >"$work/ready"
+	local before
+	before=$(ready_count)
 	"${preload[@]}" "$rtgtd" -c "$work/rtgt.conf" "$@" >>"$work/rtgtd.log" 2>&1 &
 	daemon=$!
 	for _ in $(seq 300); do
-		grep -q '\bready\b' "$work/rtgtd.log" && return 0
+		[ "$(ready_count)" -gt "$before" ] && return 0
 		kill -0 $daemon 2>/dev/null || break
 		sleep 0.1
 	done

@@ -149,6 +149,7 @@ SessionRecord *fake_login(const char *target, const char *initiator)
                               .local_address = g_strdup("127.0.0.1:1"),
                               .peer_address = g_strdup("127.0.0.1:40000"),
                               .loop = 1,
+                              .window = 96,
                               .negotiated = g_variant_ref_sink(g_variant_dict_end(&dict)),
                               .commands = 5,
                               .read_bytes = 4096,
