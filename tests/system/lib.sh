@@ -61,12 +61,13 @@ TXT
 	cat >>"$work/rtgt.conf"
 }
 
-# start_daemon [ARG...]: runs rtgtd on $work/rtgt.conf, under softverbs where iSER is asked for.
+# start_daemon [ARG...]: runs rtgtd on $work/rtgt.conf, under softverbs where iSER is asked for, and
+# $preload.
 start_daemon() {
-	local preload=()
-	case ${transports:-iscsi} in *iser*) preload=(env LD_PRELOAD="$softverbs") ;; esac
+	local libraries=${preload:-}
+	case ${transports:-iscsi} in *iser*) libraries=$libraries${libraries:+:}$softverbs ;; esac
 	: >"$work/ready"
-	"${preload[@]}" "$rtgtd" -c "$work/rtgt.conf" "$@" >>"$work/rtgtd.log" 2>&1 &
+	env LD_PRELOAD="$libraries" "$rtgtd" -c "$work/rtgt.conf" "$@" >>"$work/rtgtd.log" 2>&1 &
 	daemon=$!
 	for _ in $(seq 300); do
 		grep -q '\bready\b' "$work/rtgtd.log" && return 0
