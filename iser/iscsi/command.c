@@ -23,7 +23,6 @@ void command_pool_init(CommandPool *pool, unsigned most)
         .buckets = g_new0(IscsiCommand *, buckets),
         .size = size,
         .mask = buckets - 1,
-        .most_forgotten = most,
         .completed_tail = &pool->completed,
         .flush = {.run = command_run_completed},
     };
@@ -134,14 +133,19 @@ static void forget_orphan(IscsiCommand *command)
         give_back(command);
 }
 
+static bool may_forget(const CommandPool *pool)
+{
+    return pool->forgotten + COMMANDS_IMMEDIATE < pool->limit;
+}
+
 void command_forget_orphans(IscsiSession *session)
 {
     CommandPool *pool = &session->commands;
-    for (unsigned i = 0; i <= pool->mask && pool->forgotten < pool->most_forgotten; i++)
+    for (unsigned i = 0; i <= pool->mask && may_forget(pool); i++)
         for (IscsiCommand *command = pool->buckets[i], *next; command; command = next) {
             next = command->next;
             if (command->task_held && !command->failing && !command->answer_held &&
-                pool->forgotten < pool->most_forgotten && task_is_orphaned_read(&command->task))
+                may_forget(pool) && task_is_orphaned_read(&command->task))
                 forget_orphan(command);
         }
 }

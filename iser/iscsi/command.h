@@ -68,8 +68,8 @@ typedef struct {
     IscsiCommand *all, *free;
     IscsiCommand **buckets; /* by ITT */
     unsigned size, used_once, mask;
-    unsigned in_use, limit;             /* the window as it is now, and COMMANDS_IMMEDIATE */
-    unsigned forgotten, most_forgotten; /* taken, and not in use any more */
+    unsigned in_use, limit; /* the window as it is now, and COMMANDS_IMMEDIATE */
+    unsigned forgotten;     /* taken, and not in use any more */
     IscsiMove *completed, **completed_tail;
     LoopFlush flush; /* runs done() of `completed` */
 } CommandPool;
