@@ -117,8 +117,7 @@ static void begin(void *arg)
 
 static void worker_end(Worker *worker)
 {
-    nexus_close(worker->nexus, take_one, &working);
-    worker->nexus = NULL;
+    nexus_close(worker->nexus, take_one, &working); /* and the worker with it */
 }
 
 /* The counter of a READ; each of its words is the same number. */
