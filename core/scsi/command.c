@@ -8,6 +8,7 @@
 #include "core/scsi/disk.h"
 #include "core/scsi/inquiry.h"
 #include "core/scsi/lun_impl.h"
+#include "core/scsi/medium.h"
 #include "core/scsi/mode.h"
 #include "core/scsi/provisioning.h"
 #include "core/scsi/report_luns.h"
@@ -56,7 +57,7 @@ const Command commands[] = {
     {0x1b, false, 0, 6, C | UNREADY, COMMAND_OTHER, "START STOP UNIT",
      {0, 0x01, 0, 0, 0xf7, 0}, start_stop_unit_run},
     {0x1e, false, 0, 6, C | UNREADY, COMMAND_OTHER, "PREVENT ALLOW MEDIUM REMOVAL",
-     {0, 0, 0, 0, 0x03, 0}, prevent_allow_run},
+     {0, 0, 0, 0, 0x01, 0}, prevent_allow_run},
     {0x25, false, 0, 10, R, COMMAND_OTHER, "READ CAPACITY (10)",
      {0, 0, FF4, 0, 0, 0x01, 0}, read_capacity_10_run},
     {0x28, false, 0, 10, 0, COMMAND_READ, "READ (10)",

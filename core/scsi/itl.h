@@ -20,6 +20,7 @@ struct Itl {
     unsigned barriers;         /* of running: ordered and head-of-queue tasks */
     bool starting;             /* itl_leave() is at work */
     bool withdrawn;            /* the LUN is being removed: freed with the last task */
+    bool prevents_removal;     /* of the medium; lock: Lun.lock */
     UnitAttentions attentions; /* lock: Lun.lock */
     GList lun_link;            /* in Lun.itls; lock: Lun.lock */
     GList shard_link;          /* in LunShard.itls */

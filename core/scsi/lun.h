@@ -22,6 +22,7 @@ typedef struct {
     const char *path; /* NULL for the null engine */
     uint64_t size;    /* create, and null */
     bool create, read_only, write_cache;
+    bool removable;
     unsigned block_size; /* 512 or 4096 */
     const AioEngine *engine;
     AioParams params;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "core/scsi/itl.h"
+#include "core/scsi/medium.h"
 #include "core/scsi/shard.h"
 
 typedef struct Exchange Exchange; /* exchange.h */
@@ -27,9 +28,11 @@ struct Lun {
     /* Any loop, atomic. */
     uint64_t blocks;
     bool write_cache, descriptor_sense, software_write_protect;
+    MediumState medium; /* changed under lock */
 
     pthread_mutex_t lock;
-    GQueue itls; /* Itl of all loops; lock */
+    GQueue itls;          /* Itl of all loops; lock */
+    unsigned preventions; /* Itl that prevent the removal of the medium; lock */
 
     Exchange *exchange; /* the one under way; loop 0 */
     LoopFn closed;      /* lun_close() was called */

@@ -4,6 +4,7 @@
 
 #include "core/scsi/command.h"
 #include "core/scsi/nexus_impl.h"
+#include "core/scsi/readiness.h"
 #include "core/scsi/task_impl.h"
 #include "core/scsi/tmf.h"
 #include "core/scsi/transfer.h"
@@ -72,6 +73,8 @@ void task_start(Task *task)
 {
     task->state = TASK_RUNNING;
     if (answer_early(task))
+        return;
+    if (!readiness_admit(task))
         return;
     int bad = command_check_cdb(task->command, task->cdb, task->cdb_len);
     if (bad >= 0)

@@ -186,8 +186,10 @@ static void reset_nexus(Nexus *nexus, TmfDone done, void *arg)
 {
     Part *part = part_new(tmf_new(nexus, done, arg), nexus->loop, -1);
     nexus_for_each_task(nexus, abort_task, part);
-    for (GList *l = nexus->itls.head; l; l = l->next)
+    for (GList *l = nexus->itls.head; l; l = l->next) {
+        medium_allow_removal(l->data);
         itl_add_attention(l->data, SENSE_NEXUS_LOSS);
+    }
     part_unwait(part);
 }
 
@@ -200,8 +202,10 @@ static void reset_shard(LunShard *shard, Part *part, SenseCode attention)
         next = l->next;
         itl_for_each_task(itl, abort_task, part);
     }
-    for (GList *l = shard->itls.head; l; l = l->next)
+    for (GList *l = shard->itls.head; l; l = l->next) {
+        medium_allow_removal(l->data);
         itl_add_attention(l->data, attention);
+    }
 }
 
 /* The LUN is looked up anew on each loop: it may have been removed since the function was sent. */

@@ -261,10 +261,6 @@ static void task_management(void **state)
 static void small_commands(void **state)
 {
     Scsi *s = *state;
-    expect(s->nexus, CDB(0x1b, 0, 0, 0, 1, 0), 0, 0);
-    expect(s->nexus, CDB(0x1b, 0, 0, 0, 2, 0), 0, SENSE_INVALID_FIELD_IN_CDB); /* eject */
-    expect(s->nexus, CDB(0x1b, 0, 0, 0, 0x11, 0), 0, SENSE_INVALID_FIELD_IN_CDB);
-    expect(s->nexus, CDB(0x1e, 0, 0, 0, 1, 0), 0, 0);
     expect(s->nexus, CDB(0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 0);
     expect(s->nexus, CDB(0x91, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0), 0, 0);
     expect(s->nexus, CDB(0x35, 0, 0xff, 0, 0, 0, 0, 0, 0, 0), 0, SENSE_LBA_OUT_OF_RANGE);
