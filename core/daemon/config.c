@@ -46,7 +46,8 @@ static void read_daemon(const ConfigReader *reader, Config *config)
     config->poll_us = config->poll_auto ? 0 : (unsigned)poll;
     read_bus(reader, config);
     config->state_dir = config_reader_string(reader, "daemon", "state-dir");
-    if (!config->state_dir)
+    config->state_dir_chosen = config->state_dir != NULL;
+    if (!config->state_dir_chosen)
         config->state_dir = g_strdup(STATE_DIR_DEFAULT);
     else if (!g_path_is_absolute(config->state_dir))
         config_reader_complain(reader, "daemon", "state-dir",

@@ -6,6 +6,7 @@
 #include "aio/aio.h"
 #include "aio/file.h"
 #include "core/base/loop.h"
+#include "core/base/state_dir.h"
 #include "core/mem/segment.h"
 #include "core/scsi/engine.h"
 
@@ -31,6 +32,7 @@ typedef struct {
     const char *serial;    /* NULL: derived */
     uint64_t naa;          /* 0: derived */
     LunThin thin;
+    StateDir *state; /* outlives the LUN; NULL: nothing can be kept over a restart */
 } LunSpec;
 
 /* Opens the store and makes a shard on every I/O loop. Copies what it keeps of spec. Blocks; loop
