@@ -34,6 +34,14 @@ static void name_lun(Lun *lun, const LunSpec *spec)
         lun->spec.naa = UINT64_C(3) << 60 | id >> 4;
 }
 
+static bool load_state(Lun *lun, GError **error)
+{
+    if (mode_load_saved(lun, error))
+        return true;
+    g_prefix_error(error, "LUN %s/%u: ", lun->spec.target_name, lun->spec.number);
+    return false;
+}
+
 static bool open_store(Lun *lun, GError **error)
 {
     const LunSpec *spec = &lun->spec;
@@ -156,10 +164,10 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     lun->main = loop_self();
     lun->loops = g_memdup2(loops, nloops * sizeof *loops);
     lun->nloops = nloops;
-    lun->write_cache = spec->write_cache;
     pthread_mutex_init(&lun->lock, NULL);
     name_lun(lun, spec);
-    if (open_store(lun, error) && measure(lun, error) && make_shards(lun, error))
+    if (load_state(lun, error) && open_store(lun, error) && measure(lun, error) &&
+        make_shards(lun, error))
         return lun;
     lun_free(lun);
     return NULL;

@@ -6,6 +6,7 @@
 
 #include "core/scsi/itl.h"
 #include "core/scsi/medium.h"
+#include "core/scsi/mode_saved.h"
 #include "core/scsi/shard.h"
 
 typedef struct Exchange Exchange; /* exchange.h */
@@ -28,7 +29,8 @@ struct Lun {
     /* Any loop, atomic. */
     uint64_t blocks;
     bool write_cache, descriptor_sense, software_write_protect;
-    MediumState medium; /* changed under lock */
+    MediumState medium;     /* changed under lock */
+    ModeValues saved_modes; /* each member */
 
     pthread_mutex_t lock;
     GQueue itls;          /* Itl of all loops; lock */

@@ -202,6 +202,12 @@ void task_fail(Task *task, SenseCode code)
     fail(task, code, NULL, NULL);
 }
 
+void task_fail_if_running(Task *task, SenseCode code)
+{
+    if (task->state == TASK_RUNNING)
+        task_fail(task, code);
+}
+
 void task_fail_information(Task *task, SenseCode code, uint64_t information)
 {
     fail(task, code, NULL, &information);
