@@ -48,6 +48,7 @@ unsigned aio_probe_sector(int fd); /* of a block device */
 /* 0, or -EINVAL where the file takes no direct I/O. */
 int aio_probe_direct(int fd, bool block, size_t *offset_align, size_t *memory_align);
 void aio_probe_discard(AioStore *store);
+bool aio_probe_in_place(int fd); /* of a regular file */
 
 /* The smallest unit of two writes that cannot disturb each other: a page, since unaligned tails go
  * through the page cache, or the device's block where that is larger. Bytes. */

@@ -6,6 +6,7 @@
 #include "core/scsi/capacity.h"
 #include "core/scsi/control.h"
 #include "core/scsi/disk.h"
+#include "core/scsi/format.h"
 #include "core/scsi/inquiry.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/medium.h"
@@ -13,6 +14,7 @@
 #include "core/scsi/provisioning.h"
 #include "core/scsi/report_luns.h"
 #include "core/scsi/report_opcodes.h"
+#include "core/scsi/sanitize.h"
 #include "core/scsi/verify.h"
 
 #include <glib.h>
@@ -35,7 +37,9 @@ enum {
     R = COMMAND_PASSES_RESERVATION,
     STANDBY = COMMAND_IN_STANDBY,
     UNREADY = COMMAND_WHEN_NOT_READY,
-    ALWAYS = R | STANDBY | UNREADY | COMMAND_WHEN_UNAVAILABLE,
+    DURING = COMMAND_DURING_OPERATION,
+    SANITIZES = W | COMMAND_SANITIZES | COMMAND_NEEDS_OVERWRITE,
+    ALWAYS = R | STANDBY | UNREADY | DURING | COMMAND_WHEN_UNAVAILABLE,
     ANYWHERE = COMMAND_ANY_LUN | COMMAND_PASSES_ATTENTION | ALWAYS,
 };
 
@@ -44,6 +48,8 @@ const Command commands[] = {
      {0}, test_unit_ready_run},
     {0x03, false, 0, 6, ANYWHERE, COMMAND_OTHER, "REQUEST SENSE",
      {0, 0x01, 0, 0, 0xff, 0}, request_sense_run},
+    {0x04, false, 0, 6, W | COMMAND_FORMATS, COMMAND_OTHER, "FORMAT UNIT",
+     {0, 0x3f, 0, 0, 0, 0}, format_unit_run},
     {0x08, false, 0, 6, 0, COMMAND_READ, "READ (6)",
      RANGE_6, disk_read},
     {0x0a, false, 0, 6, W, COMMAND_WRITE, "WRITE (6)",
@@ -76,6 +82,10 @@ const Command commands[] = {
      RANGE_10(UNMAP), write_same_10_run},
     {0x42, false, 0, 10, W | COMMAND_NEEDS_THIN, COMMAND_UNMAP, "UNMAP",
      {0, 0, 0, 0, 0, 0, 0, FF2, 0}, unmap_run},
+    {0x48, true, 0x01, 10, SANITIZES, COMMAND_OTHER, "SANITIZE (OVERWRITE)",
+     {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_overwrite_run},
+    {0x48, true, 0x1f, 10, SANITIZES, COMMAND_OTHER, "SANITIZE (EXIT FAILURE MODE)",
+     {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_exit_failure_run},
     {0x55, false, 0, 10, C | STANDBY, COMMAND_OTHER, "MODE SELECT (10)",
      {0, 0x11, 0, 0, 0, 0, 0, FF2, 0}, mode_select_10_run},
     {0x5a, false, 0, 10, C | STANDBY | UNREADY, COMMAND_OTHER, "MODE SENSE (10)",
@@ -153,7 +163,14 @@ int command_check_cdb(const Command *command, const uint8_t *cdb, unsigned cdb_l
 
 bool command_offered(const Command *command, const Lun *lun)
 {
-    return !(command->flags & COMMAND_NEEDS_THIN) || lun->thin;
+    if (command->flags & COMMAND_NEEDS_THIN)
+        return lun->thin;
+    return !(command->flags & COMMAND_NEEDS_OVERWRITE) || sanitize_possible(lun);
+}
+
+const Command *command_of_opcode(uint8_t opcode)
+{
+    return first_row[opcode] ? &commands[first_row[opcode] - 1] : NULL;
 }
 
 uint64_t cdb_lba(const uint8_t *cdb)

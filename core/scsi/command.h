@@ -22,7 +22,11 @@ enum {
     /* Allowed in the asymmetric access states Standby, Unavailable (SPC-4 5.15.2.4). */
     COMMAND_IN_STANDBY = 1u << 6,
     COMMAND_WHEN_UNAVAILABLE = 1u << 7,
-    COMMAND_WHEN_NOT_READY = 1u << 8, /* stopped, ejected, or being formatted */
+    COMMAND_WHEN_NOT_READY = 1u << 8,   /* stopped, ejected, or useless since a failed format */
+    COMMAND_DURING_OPERATION = 1u << 9, /* while being formatted or sanitized */
+    COMMAND_FORMATS = 1u << 10,         /* allowed where the medium is useless ... */
+    COMMAND_SANITIZES = 1u << 11,       /* ... and could not be sanitized */
+    COMMAND_NEEDS_OVERWRITE = 1u << 12, /* not there where blocks are not overwritten in place */
 };
 
 /* What it counts as in the statistics. */
@@ -58,6 +62,8 @@ const Command *command_find(const uint8_t *cdb);
 int command_check_cdb(const Command *command, const uint8_t *cdb, unsigned cdb_len);
 /* True where the LUN has the command. */
 bool command_offered(const Command *command, const Lun *lun);
+/* The first row of the operation code, whatever the service action; NULL: none. */
+const Command *command_of_opcode(uint8_t opcode);
 
 /* LBA and length, which CDBs of READ / WRITE form have in the same places (SBC-3 5.8 ff.). */
 uint64_t cdb_lba(const uint8_t *cdb);

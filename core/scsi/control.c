@@ -16,19 +16,19 @@ void test_unit_ready_run(Task *task)
 }
 
 /* Sense data as parameter data: of no LUN, the first unit attention, which is told by that, or why
- * the LUN is not ready. */
-static SenseCode take_pending(Task *task)
-{
-    if (!task->itl->shard)
-        return SENSE_LUN_NOT_SUPPORTED;
-    SenseCode attention = itl_take_attention(task->itl);
-    return attention ? attention : readiness_sense(task_lun(task));
-}
-
+ * the LUN is not ready and how long that may last. */
 static unsigned pending_sense(Task *task, uint8_t *p)
 {
     uint8_t sense[SENSE_MAX];
-    unsigned len = sense_build(sense, task->cdb[1] & 1, take_pending(task), NULL);
+    SenseCode code = SENSE_LUN_NOT_SUPPORTED;
+    uint16_t progress = 0;
+    if (task->itl->shard)
+        code = itl_take_attention(task->itl);
+    if (code == SENSE_NO_SENSE)
+        code = readiness_sense(task_lun(task), &progress);
+    unsigned len = sense_build(sense, task->cdb[1] & 1, code, NULL);
+    if (sense_has_progress(code))
+        len = sense_set_progress(sense, len, progress);
     memcpy(p, sense, len);
     return len;
 }

@@ -36,7 +36,7 @@ static void name_lun(Lun *lun, const LunSpec *spec)
 
 static bool load_state(Lun *lun, GError **error)
 {
-    if (mode_load_saved(lun, error))
+    if (mode_load_saved(lun, error) && operation_load(lun, error))
         return true;
     g_prefix_error(error, "LUN %s/%u: ", lun->spec.target_name, lun->spec.number);
     return false;
@@ -202,18 +202,28 @@ static void begin_close(Lun *lun)
     lun->closer = g_thread_new("rtgt-close", sync_before_close, lun);
 }
 
+static void close_when_idle(Lun *lun)
+{
+    if (lun->closed && !lun->exchange && !operation_running(lun))
+        begin_close(lun);
+}
+
 void lun_close(Lun *lun, LoopFn done, void *arg)
 {
     lun->closed = done;
     lun->closed_arg = arg;
-    if (!lun->exchange)
-        begin_close(lun);
+    operation_stop(lun);
+    close_when_idle(lun);
 }
 
 void lun_exchange_ended(Lun *lun)
 {
-    if (lun->closed)
-        begin_close(lun);
+    close_when_idle(lun);
+}
+
+void lun_operation_ended(Lun *lun)
+{
+    close_when_idle(lun);
 }
 
 /* --- what others ask -------------------------------------------------------------------------- */

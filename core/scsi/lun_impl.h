@@ -7,6 +7,7 @@
 #include "core/scsi/itl.h"
 #include "core/scsi/medium.h"
 #include "core/scsi/mode_saved.h"
+#include "core/scsi/operation.h"
 #include "core/scsi/shard.h"
 
 typedef struct Exchange Exchange; /* exchange.h */
@@ -36,6 +37,8 @@ struct Lun {
     GQueue itls;          /* Itl of all loops; lock */
     unsigned preventions; /* Itl that prevent the removal of the medium; lock */
 
+    LunOperation operation;
+
     Exchange *exchange; /* the one under way; loop 0 */
     LoopFn closed;      /* lun_close() was called */
     void *closed_arg;
@@ -56,5 +59,6 @@ static inline bool lun_write_protected(const Lun *lun)
 /* Establishes a unit attention for every I_T nexus that knows the LUN, but `except`. MT-SAFE. */
 void lun_attention(Lun *lun, SenseCode code, const Itl *except);
 
-/* Goes on with lun_close() after an exchange. */
+/* Go on with lun_close() after an exchange, or a background operation. */
 void lun_exchange_ended(Lun *lun);
+void lun_operation_ended(Lun *lun);

@@ -7,8 +7,9 @@
 
 typedef struct Lun Lun; /* lun.h */
 
-/* Why the medium cannot be accessed now; SENSE_NO_SENSE: it can. Any loop. */
-SenseCode readiness_sense(const Lun *lun);
+/* Why the medium cannot be accessed now, and how far an operation is that is in the way (0 where
+ * there is none); SENSE_NO_SENSE: it can. Any loop. */
+SenseCode readiness_sense(const Lun *lun, uint16_t *progress);
 
 /* True when the task may run; else it is answered. */
 bool readiness_admit(Task *task);

@@ -22,6 +22,7 @@ static void init(Task *task)
     task->failed = false;
     task->link = (GList){.data = task};
     task->waiters = NULL;
+    task->operation = NULL;
     task->position = task->end = task->finished = 0;
     task->store_flags = 0;
     for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
@@ -44,6 +45,22 @@ void task_submit(Task *task)
     itl_admit(task->itl, task);
 }
 
+static bool offered(const Task *task)
+{
+    const unsigned conditional = COMMAND_NEEDS_THIN | COMMAND_NEEDS_OVERWRITE;
+    return !(task->command->flags & conditional) || command_offered(task->command, task_lun(task));
+}
+
+/* Of an opcode that is there, another service action is a wrong field (SPC-4 4.3.4). */
+static void fail_unknown(Task *task)
+{
+    const Command *row = command_of_opcode(task->cdb[0]);
+    if (!task->command && row && command_offered(row, task_lun(task)))
+        task_fail_cdb(task, 1, 4);
+    else
+        task_fail(task, SENSE_INVALID_OPCODE);
+}
+
 /* What may be answered before the command is looked at more closely; true when it was. */
 static bool answer_early(Task *task)
 {
@@ -58,8 +75,8 @@ static bool answer_early(Task *task)
         task_fail(task, itl_take_attention(task->itl));
         return true;
     }
-    if (!command || ((flags & COMMAND_NEEDS_THIN) && !task_lun(task)->thin)) {
-        task_fail(task, SENSE_INVALID_OPCODE);
+    if (!command || !offered(task)) {
+        fail_unknown(task);
         return true;
     }
     if (task->attribute == TASK_ACA) { /* there is never an ACA condition: NACA is refused */
@@ -182,24 +199,34 @@ static bool wants_descriptor_sense(const Task *task)
     return task->itl->shard && lun_flag(&task_lun(task)->descriptor_sense);
 }
 
-static void fail(Task *task, SenseCode code, const SenseField *field, const uint64_t *information)
+/* False where the task has failed already: the first failure counts. */
+static bool build_sense(Task *task, SenseCode code, const SenseField *field)
 {
-    if (!task->failed) {
-        task->failed = true;
-        task->status = SCSI_CHECK_CONDITION;
-        task->sense_len = sense_build(task->sense, wants_descriptor_sense(task), code, field);
-        if (information)
-            task->sense_len = sense_set_information(task->sense, task->sense_len, *information);
-    }
+    if (task->failed)
+        return false;
+    task->failed = true;
+    task->status = SCSI_CHECK_CONDITION;
+    task->sense_len = sense_build(task->sense, wants_descriptor_sense(task), code, field);
+    return true;
+}
+
+static void end_failed(Task *task)
+{
     task->busy++;
     end_waiting_transfers(task);
     task_settle(task);
     task_unbusy(task);
 }
 
+static void fail(Task *task, SenseCode code, const SenseField *field)
+{
+    build_sense(task, code, field);
+    end_failed(task);
+}
+
 void task_fail(Task *task, SenseCode code)
 {
-    fail(task, code, NULL, NULL);
+    fail(task, code, NULL);
 }
 
 void task_fail_if_running(Task *task, SenseCode code)
@@ -210,19 +237,28 @@ void task_fail_if_running(Task *task, SenseCode code)
 
 void task_fail_information(Task *task, SenseCode code, uint64_t information)
 {
-    fail(task, code, NULL, &information);
+    if (build_sense(task, code, NULL))
+        task->sense_len = sense_set_information(task->sense, task->sense_len, information);
+    end_failed(task);
+}
+
+void task_fail_progress(Task *task, SenseCode code, uint16_t progress)
+{
+    if (build_sense(task, code, NULL) && sense_has_progress(code))
+        task->sense_len = sense_set_progress(task->sense, task->sense_len, progress);
+    end_failed(task);
 }
 
 void task_fail_cdb(Task *task, int byte, int bit)
 {
     const SenseField field = {.byte = byte, .bit = bit, .in_cdb = true};
-    fail(task, SENSE_INVALID_FIELD_IN_CDB, &field, NULL);
+    fail(task, SENSE_INVALID_FIELD_IN_CDB, &field);
 }
 
 void task_fail_parameter(Task *task, int byte, int bit)
 {
     const SenseField field = {.byte = byte, .bit = bit};
-    fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field, NULL);
+    fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field);
 }
 
 void task_fail_errno(Task *task, AioOp op, int error)

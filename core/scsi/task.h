@@ -10,9 +10,10 @@
 #include <glib.h>
 
 typedef struct Task Task;
-typedef struct Nexus Nexus;     /* nexus.h */
-typedef struct Itl Itl;         /* itl.h */
-typedef struct Command Command; /* command.h */
+typedef struct Nexus Nexus;         /* nexus.h */
+typedef struct Itl Itl;             /* itl.h */
+typedef struct Command Command;     /* command.h */
+typedef struct Operation Operation; /* operation.h */
 typedef struct Transfer Transfer;
 
 #define TASK_CDB_MAX   32
@@ -117,6 +118,7 @@ struct Task {
     bool failed;            /* the status is settled, and it is not GOOD */
     GList link;             /* in the I_T_L nexus's list of tasks */
     GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
+    Operation *operation;   /* the one that it has begun and waits for, see operation.h */
     uint64_t position, end; /* bytes of the command's data begun, and all */
     uint64_t finished;      /* bytes sent to the initiator, or written, in order */
     uint64_t store_offset;  /* where byte 0 of the data lies in the store */
