@@ -2,20 +2,18 @@
 /* Saved mode pages: MODE SELECT with SP, MODE SENSE of saved values, and the next start. */
 #include "tests/unit/unit.h"
 
-#include "core/base/state_dir.h"
 #include "tests/unit/scsi_fixture.h"
+#include "tests/unit/state_fixture.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 
 #define TUR CDB(0, 0, 0, 0, 0, 0)
 
-static char *directory;
-static StateDir *state_dir;
+static StateFixture fixture;
 
 static void with_state(LunSpec *spec)
 {
-    spec->state = state_dir;
+    spec->state = fixture.dir;
 }
 
 static Scsi *started(void)
@@ -27,32 +25,15 @@ static Scsi *started(void)
 
 static int setup(void **state)
 {
-    GError *error = NULL;
-    directory = g_dir_make_tmp("rtgt-state-XXXXXX", &error);
-    g_assert_no_error(error);
-    state_dir = state_dir_open(directory, &error);
-    g_assert_no_error(error);
+    state_fixture_open(&fixture);
     *state = started();
     return 0;
-}
-
-static void remove_files(void)
-{
-    GDir *dir = g_dir_open(directory, 0, NULL);
-    for (const char *name; (name = g_dir_read_name(dir));) {
-        g_autofree char *path = g_build_filename(directory, name, NULL);
-        g_unlink(path);
-    }
-    g_dir_close(dir);
 }
 
 static int teardown(void **state)
 {
     scsi_free(*state);
-    state_dir_close(state_dir);
-    remove_files();
-    g_rmdir(directory);
-    g_free(directory);
+    state_fixture_close(&fixture);
     return 0;
 }
 
@@ -131,7 +112,7 @@ static void damaged_file_is_refused(void **state)
     select_caching(s, 1, 0);
     g_autofree char *name =
         g_strdup_printf("lun-%016" G_GINT64_MODIFIER "x.modes", lun_spec(s->lun)->naa);
-    g_autofree char *path = g_build_filename(directory, name, NULL);
+    g_autofree char *path = g_build_filename(fixture.path, name, NULL);
     assert_true(g_file_set_contents(path, "[modes]\nwrite-cache=perhaps\n", -1, NULL));
     LunSpec spec = s->spec;
     g_autofree char *other = g_strconcat(s->path, "2", NULL);
