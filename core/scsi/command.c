@@ -5,9 +5,11 @@
 #include "core/base/bytes.h"
 #include "core/scsi/capacity.h"
 #include "core/scsi/control.h"
+#include "core/scsi/diagnostic.h"
 #include "core/scsi/disk.h"
 #include "core/scsi/format.h"
 #include "core/scsi/inquiry.h"
+#include "core/scsi/log_sense.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/medium.h"
 #include "core/scsi/mode.h"
@@ -62,6 +64,8 @@ const Command commands[] = {
      {0, 0x08, 0xff, 0xff, 0xff, 0}, mode_sense_6_run},
     {0x1b, false, 0, 6, C | UNREADY, COMMAND_OTHER, "START STOP UNIT",
      {0, 0x01, 0, 0, 0xf7, 0}, start_stop_unit_run},
+    {0x1d, false, 0, 6, C, COMMAND_OTHER, "SEND DIAGNOSTIC",
+     {0, 0x17, 0, FF2, 0}, send_diagnostic_run},
     {0x1e, false, 0, 6, C | UNREADY, COMMAND_OTHER, "PREVENT ALLOW MEDIUM REMOVAL",
      {0, 0, 0, 0, 0x01, 0}, prevent_allow_run},
     {0x25, false, 0, 10, R, COMMAND_OTHER, "READ CAPACITY (10)",
@@ -78,6 +82,8 @@ const Command commands[] = {
      RANGE_10(IMMED), pre_fetch_run},
     {0x35, false, 0, 10, C, COMMAND_FLUSH, "SYNCHRONIZE CACHE (10)",
      RANGE_10(SYNC_NV | IMMED), synchronize_cache_run},
+    {0x37, false, 0, 10, 0, COMMAND_OTHER, "READ DEFECT DATA (10)",
+     {0, 0, 0x1f, 0, 0, 0, 0, FF2, 0}, read_defect_data_10_run},
     {0x41, false, 0, 10, W, COMMAND_WRITE, "WRITE SAME (10)",
      RANGE_10(UNMAP), write_same_10_run},
     {0x42, false, 0, 10, W | COMMAND_NEEDS_THIN, COMMAND_UNMAP, "UNMAP",
@@ -86,6 +92,8 @@ const Command commands[] = {
      {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_overwrite_run},
     {0x48, true, 0x1f, 10, SANITIZES, COMMAND_OTHER, "SANITIZE (EXIT FAILURE MODE)",
      {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_exit_failure_run},
+    {0x4d, false, 0, 10, R | STANDBY | UNREADY | DURING, COMMAND_OTHER, "LOG SENSE",
+     {0, 0, 0xff, 0xff, 0, FF2, FF2, 0}, log_sense_run},
     {0x55, false, 0, 10, C | STANDBY, COMMAND_OTHER, "MODE SELECT (10)",
      {0, 0x11, 0, 0, 0, 0, 0, FF2, 0}, mode_select_10_run},
     {0x5a, false, 0, 10, C | STANDBY | UNREADY, COMMAND_OTHER, "MODE SENSE (10)",
@@ -122,6 +130,8 @@ const Command commands[] = {
      RANGE_12(DPO | BYTCHK), write_and_verify_run},
     {0xaf, false, 0, 12, 0, COMMAND_OTHER, "VERIFY (12)",
      RANGE_12(DPO | BYTCHK), verify_run},
+    {0xb7, false, 0, 12, 0, COMMAND_OTHER, "READ DEFECT DATA (12)",
+     {0, 0x1f, FF4, FF4, 0, 0}, read_defect_data_12_run},
 };
 /* clang-format on */
 const unsigned commands_count = G_N_ELEMENTS(commands);

@@ -327,6 +327,7 @@ void lun_get_stats(Lun *lun, LunStats *out)
             continue;
         SUM(reads), SUM(writes), SUM(flushes), SUM(unmaps), SUM(others), SUM(errors);
         SUM(read_bytes), SUM(write_bytes), SUM(queued_by_gate);
+        SUM(read_errors), SUM(write_errors);
         add_engine_counters(shard->engine, &out->engine);
     }
     pthread_mutex_unlock(&lun->lock);

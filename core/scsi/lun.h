@@ -71,8 +71,9 @@ bool lun_refresh_size(Lun *lun);
 typedef struct {
     uint64_t reads, writes, flushes, unmaps, others, errors; /* commands */
     uint64_t read_bytes, write_bytes;
-    uint64_t queued_by_gate; /* requests to the engine, not commands */
-    AioCounters engine;      /* of the contexts this LUN uses (shared with other LUNs) */
+    uint64_t read_errors, write_errors; /* of the store, told to initiators */
+    uint64_t queued_by_gate;            /* requests to the engine, not commands */
+    AioCounters engine;                 /* of the contexts this LUN uses (shared with other LUNs) */
 } LunStats;
 void lun_get_stats(Lun *lun, LunStats *out);
 

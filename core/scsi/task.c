@@ -23,6 +23,7 @@ static void init(Task *task)
     task->link = (GList){.data = task};
     task->waiters = NULL;
     task->operation = NULL;
+    task->store_failure = SENSE_NO_SENSE;
     task->position = task->end = task->finished = 0;
     task->store_flags = 0;
     for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
@@ -199,12 +200,22 @@ static bool wants_descriptor_sense(const Task *task)
     return task->itl->shard && lun_flag(&task_lun(task)->descriptor_sense);
 }
 
+static void count_failure(const Task *task, SenseCode code)
+{
+    LunShard *shard = task->itl->shard;
+    if (code == SENSE_READ_ERROR)
+        counter_add(&shard->stats.read_errors, 1);
+    else if (code == SENSE_WRITE_ERROR)
+        counter_add(&shard->stats.write_errors, 1);
+}
+
 /* False where the task has failed already: the first failure counts. */
 static bool build_sense(Task *task, SenseCode code, const SenseField *field)
 {
     if (task->failed)
         return false;
     task->failed = true;
+    count_failure(task, code);
     task->status = SCSI_CHECK_CONDITION;
     task->sense_len = sense_build(task->sense, wants_descriptor_sense(task), code, field);
     return true;
@@ -263,6 +274,10 @@ void task_fail_parameter(Task *task, int byte, int bit)
 
 void task_fail_errno(Task *task, AioOp op, int error)
 {
+    if (task->store_failure) {
+        task_fail(task, task->store_failure);
+        return;
+    }
     switch (-error) {
     case ENOSPC:
     case EDQUOT:

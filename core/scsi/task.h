@@ -113,16 +113,17 @@ struct Task {
     /* --- the SCSI side's own; task_submit() initialises it --- */
     TaskState state;
     Itl *itl;
-    const Command *command; /* NULL: no such command */
-    unsigned busy;          /* transfers under way: what they hold keeps the task alive */
-    bool failed;            /* the status is settled, and it is not GOOD */
-    GList link;             /* in the I_T_L nexus's list of tasks */
-    GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
-    Operation *operation;   /* the one that it has begun and waits for, see operation.h */
-    uint64_t position, end; /* bytes of the command's data begun, and all */
-    uint64_t finished;      /* bytes sent to the initiator, or written, in order */
-    uint64_t store_offset;  /* where byte 0 of the data lies in the store */
-    unsigned store_flags;   /* AIO_FUA */
+    const Command *command;  /* NULL: no such command */
+    unsigned busy;           /* transfers under way: what they hold keeps the task alive */
+    bool failed;             /* the status is settled, and it is not GOOD */
+    GList link;              /* in the I_T_L nexus's list of tasks */
+    GSList *waiters;         /* management functions waiting for its writes, see tmf.h */
+    Operation *operation;    /* the one that it has begun and waits for, see operation.h */
+    uint64_t position, end;  /* bytes of the command's data begun, and all */
+    uint64_t finished;       /* bytes sent to the initiator, or written, in order */
+    uint64_t store_offset;   /* where byte 0 of the data lies in the store */
+    unsigned store_flags;    /* AIO_FUA */
+    SenseCode store_failure; /* reported for any error of the store; 0: what the error means */
     unsigned (*build)(Task *task, uint8_t *data); /* of a reply, see reply.h */
     void (*fetched)(Transfer *transfer);          /* of a parameter list */
     Transfer transfers[TASK_TRANSFERS];

@@ -197,16 +197,22 @@ static Cmd *report_opcodes(Scsi *s, uint8_t options, uint8_t opcode, uint8_t act
 static void all_opcodes(void **state)
 {
     Scsi *s = *state;
+    const Command *offered[256];
+    unsigned count = 0;
+    for (unsigned i = 0; i < commands_count; i++)
+        if (command_offered(&commands[i], s->lun))
+            offered[count++] = &commands[i];
+    assert_in_range(count, 1, commands_count - 1); /* no SANITIZE on a file with holes */
     for (unsigned rctd = 0; rctd < 2; rctd++) {
         Cmd *cmd = report_opcodes(s, rctd ? 0x80 : 0, 0, 0);
         unsigned size = rctd ? 20 : 8;
-        assert_int_equal(get_be32(cmd->in->data), commands_count * size);
-        assert_int_equal(cmd->in->len, 4 + commands_count * size);
-        for (unsigned i = 0; i < commands_count; i++) {
+        assert_int_equal(get_be32(cmd->in->data), count * size);
+        assert_int_equal(cmd->in->len, 4 + count * size);
+        for (unsigned i = 0; i < count; i++) {
             const uint8_t *p = cmd->in->data + 4 + i * size;
-            assert_int_equal(p[0], commands[i].opcode);
-            assert_int_equal(get_be16(p + 2), commands[i].action);
-            assert_int_equal(p[5], (rctd ? 2 : 0) | commands[i].has_action);
+            assert_int_equal(p[0], offered[i]->opcode);
+            assert_int_equal(get_be16(p + 2), offered[i]->action);
+            assert_int_equal(p[5], (rctd ? 2 : 0) | offered[i]->has_action);
             if (rctd)
                 assert_int_equal(get_be16(p + 8), 10);
         }
