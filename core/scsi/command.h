@@ -22,11 +22,11 @@ enum {
     /* Allowed in the asymmetric access states Standby, Unavailable (SPC-4 5.15.2.4). */
     COMMAND_IN_STANDBY = 1u << 6,
     COMMAND_WHEN_UNAVAILABLE = 1u << 7,
-    COMMAND_WHEN_NOT_READY = 1u << 8,   /* stopped, ejected, or useless since a failed format */
+    COMMAND_WHEN_NOT_READY = 1u << 8,   /* stopped, ejected, or where a format or sanitize failed */
     COMMAND_DURING_OPERATION = 1u << 9, /* while being formatted or sanitized */
-    COMMAND_FORMATS = 1u << 10,         /* allowed where the medium is useless ... */
-    COMMAND_SANITIZES = 1u << 11,       /* ... and could not be sanitized */
-    COMMAND_NEEDS_OVERWRITE = 1u << 12, /* not there where blocks are not overwritten in place */
+    COMMAND_WHEN_CORRUPT = 1u << 10,    /* where a format failed */
+    COMMAND_WHEN_NOT_SANITIZED = 1u << 11, /* where a sanitize failed */
+    COMMAND_NEEDS_OVERWRITE = 1u << 12,    /* not there where blocks are not overwritten in place */
 };
 
 /* What it counts as in the statistics. */

@@ -297,6 +297,7 @@ static void failed_format(void **state)
     expect(s->nexus, TUR, 0, SENSE_FORMAT_CORRUPT);
     expect(s->nexus, READ, 512, SENSE_FORMAT_CORRUPT);
     expect(s->nexus, CDB(0x1a, 8, 8, 0, 64, 0), 64, 0);
+    expect(s->nexus, CDB(0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0), 8, 0); /* the capacity is known */
     scsi_free(s);
     s = started(small); /* the next start knows of it */
     expect(s->nexus, READ, 512, SENSE_FORMAT_CORRUPT);
