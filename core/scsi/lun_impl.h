@@ -29,12 +29,14 @@ struct Lun {
 
     /* Any loop, atomic. */
     uint64_t blocks;
+    unsigned atomic_blocks;
     bool write_cache, descriptor_sense, software_write_protect;
     MediumState medium;     /* changed under lock */
     ModeValues saved_modes; /* each member */
 
     pthread_mutex_t lock;
     GQueue itls;          /* Itl of all loops; lock */
+    GQueue claims;        /* Claim of all loops, in the order they were made; lock */
     unsigned preventions; /* Itl that prevent the removal of the medium; lock */
 
     LunOperation operation;
@@ -58,6 +60,9 @@ static inline bool lun_write_protected(const Lun *lun)
 
 /* Establishes a unit attention for every I_T nexus that knows the LUN, but `except`. MT-SAFE. */
 void lun_attention(Lun *lun, SenseCode code, const Itl *except);
+
+/* Asks the file what it writes atomically; true when that changed. Loop 0. */
+bool lun_measure_atomic(Lun *lun);
 
 /* Go on with lun_close() after an exchange, or a background operation. */
 void lun_exchange_ended(Lun *lun);

@@ -2,6 +2,7 @@
 /* The life of a task: submitted, blocked, running, answered or aborted, released. */
 #include "core/scsi/task.h"
 
+#include "core/scsi/claim.h"
 #include "core/scsi/command.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/readiness.h"
@@ -21,6 +22,8 @@ static void init(Task *task)
     task->busy = 0;
     task->failed = false;
     task->link = (GList){.data = task};
+    task->begun = false;
+    task->claim = NULL;
     task->waiters = NULL;
     task->operation = NULL;
     task->store_failure = SENSE_NO_SENSE;
@@ -48,8 +51,8 @@ void task_submit(Task *task)
 
 static bool offered(const Task *task)
 {
-    const unsigned conditional = COMMAND_NEEDS_THIN | COMMAND_NEEDS_OVERWRITE;
-    return !(task->command->flags & conditional) || command_offered(task->command, task_lun(task));
+    return !(task->command->flags & COMMAND_NOT_EVERYWHERE) ||
+           command_offered(task->command, task_lun(task));
 }
 
 /* Of an opcode that is there, another service action is a wrong field (SPC-4 4.3.4). */
@@ -87,6 +90,19 @@ static bool answer_early(Task *task)
     return false;
 }
 
+/* What a command may ask of others, or they of it: see claim.h. */
+static bool concerns_claims(const Task *task)
+{
+    const LunShard *shard = task->itl->shard;
+    return (task->command->flags & COMMAND_EXCLUSIVE) || (shard && shard->claims > 0);
+}
+
+void task_run(Task *task)
+{
+    task->begun = true;
+    task->command->run(task);
+}
+
 void task_start(Task *task)
 {
     task->state = TASK_RUNNING;
@@ -99,8 +115,10 @@ void task_start(Task *task)
         task_fail_cdb(task, bad >> 3, bad & 7);
     else if ((task->command->flags & COMMAND_WRITES) && lun_write_protected(task_lun(task)))
         task_fail(task, SENSE_WRITE_PROTECTED);
+    else if (G_UNLIKELY(concerns_claims(task)))
+        claim_admit(task);
     else
-        task->command->run(task);
+        task_run(task);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -128,7 +146,7 @@ static void count(const Task *task)
     if (!shard)
         return;
     LunStats *stats = &shard->stats;
-    if (G_UNLIKELY(task->status != SCSI_GOOD))
+    if (G_UNLIKELY(task->status != SCSI_GOOD && task->status != SCSI_CONDITION_MET))
         counter_add(&stats->errors, 1);
     switch (task->command ? task->command->kind : COMMAND_OTHER) {
     case COMMAND_READ:
@@ -272,6 +290,11 @@ void task_fail_parameter(Task *task, int byte, int bit)
     fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field);
 }
 
+static bool is_reading(AioOp op)
+{
+    return op == AIO_READ || op == AIO_EXTENT || op == AIO_PREFETCH;
+}
+
 void task_fail_errno(Task *task, AioOp op, int error)
 {
     if (task->store_failure) {
@@ -295,7 +318,7 @@ void task_fail_errno(Task *task, AioOp op, int error)
         task_fail(task, SENSE_INTERNAL_TARGET_FAILURE);
         return;
     default:
-        task_fail(task, op == AIO_READ || op == AIO_EXTENT ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
+        task_fail(task, is_reading(op) ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
     }
 }
 
