@@ -262,6 +262,11 @@ bool aio_file_is_block_device(const AioFile *file)
     return file->store->block;
 }
 
+bool aio_file_overwrites_in_place(const AioFile *file)
+{
+    return file->store->block || (!file->store->null && aio_probe_in_place(file->store->fd));
+}
+
 size_t aio_file_offset_align(const AioFile *file)
 {
     return file->offset_align;

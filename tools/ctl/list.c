@@ -141,6 +141,7 @@ static char *lun_flags(const ClientObject *lun)
 {
     const char *sync_error = object_string(lun, "SyncError");
     return g_strconcat(object_bool(lun, "ReadOnly") ? "read-only " : "",
+                       object_bool(lun, "Removable") ? "removable " : "",
                        object_bool(lun, "WriteCache") ? "write-cache " : "",
                        object_bool(lun, "Hung") ? "HUNG " : "", *sync_error ? "SYNC ERROR: " : "",
                        sync_error, NULL);
