@@ -24,6 +24,7 @@ void itl_free(Itl *itl)
 {
     Lun *lun = itl->shard->lun;
     g_assert(g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked));
+    reserve_forget_nexus(lun, itl->nexus);
     g_queue_unlink(&itl->shard->itls, &itl->shard_link);
     pthread_mutex_lock(&lun->lock);
     g_queue_unlink(&lun->itls, &itl->lun_link);

@@ -4,6 +4,7 @@
  * loop, but for the attentions, which every loop may add to under the LUN's lock. */
 #pragma once
 
+#include "core/scsi/reserve.h"
 #include "core/scsi/task.h"
 #include "core/scsi/unit_attention.h"
 
@@ -21,9 +22,10 @@ struct Itl {
     bool starting;             /* itl_leave() is at work */
     bool withdrawn;            /* the LUN is being removed: freed with the last task */
     UnitAttentions attentions; /* lock: Lun.lock */
-    GList lun_link;            /* in Lun.itls; lock: Lun.lock */
-    GList shard_link;          /* in LunShard.itls */
-    GList nexus_link;          /* in Nexus.itls */
+    ReserveVerdict reserve_verdict;
+    GList lun_link;   /* in Lun.itls; lock: Lun.lock */
+    GList shard_link; /* in LunShard.itls */
+    GList nexus_link; /* in Nexus.itls */
 };
 
 /* Makes one with the POWER ON condition pending, and makes the LUN know it. */

@@ -136,6 +136,7 @@ static bool make_shards(Lun *lun, GError **error)
 static void lun_free(Lun *lun)
 {
     aio_file_close(lun->file);
+    reserve_close(lun);
     pthread_mutex_destroy(&lun->lock);
     g_free(lun->shards);
     g_free(lun->loops);
@@ -159,7 +160,8 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     lun->write_cache = spec->write_cache;
     pthread_mutex_init(&lun->lock, NULL);
     name_lun(lun, spec);
-    if (open_store(lun, error) && measure(lun, error) && make_shards(lun, error))
+    if (reserve_open(lun, error) && open_store(lun, error) && measure(lun, error) &&
+        make_shards(lun, error))
         return lun;
     lun_free(lun);
     return NULL;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "core/scsi/itl.h"
+#include "core/scsi/reserve.h"
 #include "core/scsi/shard.h"
 
 typedef struct Exchange Exchange; /* exchange.h */
@@ -30,6 +31,7 @@ struct Lun {
 
     pthread_mutex_t lock;
     GQueue itls; /* Itl of all loops; lock */
+    Reservations reservations;
 
     Exchange *exchange; /* the one under way; loop 0 */
     LoopFn closed;      /* lun_close() was called */

@@ -18,7 +18,7 @@ static void init(Task *task)
     task->sense_len = 0;
     task->data_out_wanted = task->data_in_wanted = 0;
     task->busy = 0;
-    task->failed = false;
+    task->failed = task->committing = false;
     task->link = (GList){.data = task};
     task->waiters = NULL;
     task->position = task->end = task->finished = 0;
@@ -55,6 +55,12 @@ static bool answer_early(Task *task)
     if (G_UNLIKELY(unit_attentions_pending(&task->itl->attentions)) &&
         !(flags & COMMAND_PASSES_ATTENTION)) {
         task_fail(task, itl_take_attention(task->itl));
+        return true;
+    }
+    if (reserve_refuses(task))
+        return true;
+    if (!command && command_opcode_known(task->cdb[0])) {
+        task_fail_cdb(task, 1, 4); /* no such service action */
         return true;
     }
     if (!command || ((flags & COMMAND_NEEDS_THIN) && !task_lun(task)->thin)) {
@@ -243,6 +249,8 @@ void task_fail_errno(Task *task, AioOp op, int error)
 
 bool task_may_write(const Task *task)
 {
+    if (task->committing)
+        return true;
     if (!task->command || !(task->command->flags & COMMAND_WRITES))
         return false;
     for (unsigned i = 0; i < TASK_TRANSFERS; i++)

@@ -115,6 +115,7 @@ struct Task {
     const Command *command; /* NULL: no such command */
     unsigned busy;          /* transfers under way: what they hold keeps the task alive */
     bool failed;            /* the status is settled, and it is not GOOD */
+    bool committing;        /* what it does cannot be taken back: an abort waits for its end */
     GList link;             /* in the I_T_L nexus's list of tasks */
     GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
     uint64_t position, end; /* bytes of the command's data begun, and all */
