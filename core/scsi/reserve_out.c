@@ -251,7 +251,6 @@ static bool read_transport_ids(ByteReader *reader, GArray *ids)
  * parameter list, where an error is reported. */
 static bool read_id_list(Task *task, ReserveRequest *request, ByteReader reader, int at)
 {
-    request->initiators = g_array_new(FALSE, FALSE, sizeof(TransportId));
     uint32_t len = byte_reader_be32(&reader);
     bool move = request->action == PR_REGISTER_AND_MOVE;
     if (reader.bad || len > byte_reader_left(&reader) || (move && (len < 24 || len % 4 != 0))) {
@@ -299,6 +298,7 @@ static bool read_list(Task *task, ReserveRequest *request, const uint8_t *list, 
     request->type = task->cdb[2] & 0x0f;
     request->key = get_be64(list);
     request->action_key = get_be64(list + 8);
+    request->initiators = g_array_new(FALSE, FALSE, sizeof(TransportId));
     bool move = request->action == PR_REGISTER_AND_MOVE;
     if (!(move ? read_move : read_basic)(task, request, list, len))
         return false;
