@@ -53,6 +53,9 @@ void aio_req_finish(AioReq *req, int res);
 /* True for WRITE and WRITE_ZEROES with AIO_FUA. */
 bool aio_req_is_fua(const AioReq *req);
 
+/* Flags of pwritev2 (and of io_uring and libaio) for a WRITE. */
+int aio_req_write_flags(const AioReq *req);
+
 /* The part of iov behind the first `skip` bytes, at most `max` entries and `limit` bytes (0: no
  * limit); number of entries, *bytes their sum. */
 int aio_iov_slice(const struct iovec *iov, int iovcnt, uint64_t skip, size_t limit,

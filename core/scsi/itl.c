@@ -2,6 +2,7 @@
 /* Task sets: who may start, and who must wait. */
 #include "core/scsi/itl.h"
 
+#include "core/scsi/claim.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/task_impl.h"
 
@@ -63,6 +64,9 @@ void itl_admit(Itl *itl, Task *task)
 
 void itl_leave(Itl *itl, Task *task)
 {
+    if (G_UNLIKELY(itl->shard && itl->shard->claims > 0))
+        claim_task_left(task);
+    task->begun = false;
     itl->running--;
     itl->barriers -= is_barrier(task);
     if (itl->starting) /* below this in the stack: that loop goes on */

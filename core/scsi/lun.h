@@ -60,7 +60,9 @@ AioMode lun_mode(const Lun *lun);
 int lun_sync_error(const Lun *lun); /* -errno of the failed flush, or 0 */
 void lun_clear_sync_error(Lun *lun);
 bool lun_write_cache(const Lun *lun); /* WCE */
-bool lun_thin(const Lun *lun);        /* UNMAP is there: `thin` and the store allow it */
+/* What the store writes as a whole or not at all, in blocks; 0: nothing. Changes with the mode. */
+unsigned lun_atomic_blocks(const Lun *lun);
+bool lun_thin(const Lun *lun); /* UNMAP is there: `thin` and the store allow it */
 
 /* Asks the store for its size again; true when it changed, which every nexus is then told. Loop 0.
  */

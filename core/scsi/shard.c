@@ -19,7 +19,8 @@ void lun_shard_free(LunShard *shard)
 {
     if (!shard)
         return;
-    g_assert(g_queue_is_empty(&shard->itls) && !shard->in_flight && !shard->held.head);
+    g_assert(g_queue_is_empty(&shard->itls) && !shard->in_flight && !shard->held.head &&
+             !shard->claims);
     engine_put(shard->engine);
     g_free(shard);
 }

@@ -16,6 +16,7 @@ struct LunShard {
     AioFile *file;
     Engine *engine; /* changed under Lun.lock, for lun_get_stats() */
     unsigned block_shift;
+    unsigned claims; /* made here, and exclusive ones known here; see claim.h */
 
     bool gate_closed;
     AioReqList held;                     /* by the gate, in order */
@@ -23,7 +24,8 @@ struct LunShard {
     void (*drained)(LunShard *, void *); /* once, when in_flight is 0; NULL: nobody asks */
     void *drained_arg;
 
-    GQueue itls;             /* Itl */
+    GQueue itls;       /* Itl */
+    GQueue exclusives; /* Part of claim.c: exclusive claims of all loops whose turn has come */
     struct Removal *removal; /* the LUN is being removed from its target, see target.c */
     LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */
 };

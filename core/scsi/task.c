@@ -2,6 +2,7 @@
 /* The life of a task: submitted, blocked, running, answered or aborted, released. */
 #include "core/scsi/task.h"
 
+#include "core/scsi/claim.h"
 #include "core/scsi/command.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/task_impl.h"
@@ -20,6 +21,8 @@ static void init(Task *task)
     task->busy = 0;
     task->failed = task->committing = false;
     task->link = (GList){.data = task};
+    task->begun = false;
+    task->claim = NULL;
     task->waiters = NULL;
     task->position = task->end = task->finished = 0;
     task->store_flags = 0;
@@ -63,7 +66,8 @@ static bool answer_early(Task *task)
         task_fail_cdb(task, 1, 4); /* no such service action */
         return true;
     }
-    if (!command || ((flags & COMMAND_NEEDS_THIN) && !task_lun(task)->thin)) {
+    if (!command ||
+        ((flags & COMMAND_NOT_EVERYWHERE) && !command_offered(command, task_lun(task)))) {
         task_fail(task, SENSE_INVALID_OPCODE);
         return true;
     }
@@ -72,6 +76,19 @@ static bool answer_early(Task *task)
         return true;
     }
     return false;
+}
+
+/* What a command may ask of others, or they of it: see claim.h. */
+static bool concerns_claims(const Task *task)
+{
+    const LunShard *shard = task->itl->shard;
+    return (task->command->flags & COMMAND_EXCLUSIVE) || (shard && shard->claims > 0);
+}
+
+void task_run(Task *task)
+{
+    task->begun = true;
+    task->command->run(task);
 }
 
 void task_start(Task *task)
@@ -84,8 +101,10 @@ void task_start(Task *task)
         task_fail_cdb(task, bad >> 3, bad & 7);
     else if ((task->command->flags & COMMAND_WRITES) && lun_write_protected(task_lun(task)))
         task_fail(task, SENSE_WRITE_PROTECTED);
+    else if (G_UNLIKELY(concerns_claims(task)))
+        claim_admit(task);
     else
-        task->command->run(task);
+        task_run(task);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -113,7 +132,7 @@ static void count(const Task *task)
     if (!shard)
         return;
     LunStats *stats = &shard->stats;
-    if (G_UNLIKELY(task->status != SCSI_GOOD))
+    if (G_UNLIKELY(task->status != SCSI_GOOD && task->status != SCSI_CONDITION_MET))
         counter_add(&stats->errors, 1);
     switch (task->command ? task->command->kind : COMMAND_OTHER) {
     case COMMAND_READ:
@@ -222,6 +241,11 @@ void task_fail_parameter(Task *task, int byte, int bit)
     fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field, NULL);
 }
 
+static bool is_reading(AioOp op)
+{
+    return op == AIO_READ || op == AIO_EXTENT || op == AIO_PREFETCH;
+}
+
 void task_fail_errno(Task *task, AioOp op, int error)
 {
     switch (-error) {
@@ -241,7 +265,7 @@ void task_fail_errno(Task *task, AioOp op, int error)
         task_fail(task, SENSE_INTERNAL_TARGET_FAILURE);
         return;
     default:
-        task_fail(task, op == AIO_READ || op == AIO_EXTENT ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
+        task_fail(task, is_reading(op) ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
     }
 }
 

@@ -13,6 +13,7 @@ typedef struct Task Task;
 typedef struct Nexus Nexus;     /* nexus.h */
 typedef struct Itl Itl;         /* itl.h */
 typedef struct Command Command; /* command.h */
+typedef struct Claim Claim;     /* claim.h */
 typedef struct Transfer Transfer;
 
 #define TASK_CDB_MAX   32
@@ -117,6 +118,8 @@ struct Task {
     bool failed;            /* the status is settled, and it is not GOOD */
     bool committing;        /* what it does cannot be taken back: an abort waits for its end */
     GList link;             /* in the I_T_L nexus's list of tasks */
+    bool begun;             /* its command runs: it has not yet left the task set */
+    Claim *claim;           /* on the blocks that it touches; NULL: none is needed */
     GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
     uint64_t position, end; /* bytes of the command's data begun, and all */
     uint64_t finished;      /* bytes sent to the initiator, or written, in order */
