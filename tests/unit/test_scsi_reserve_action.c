@@ -428,6 +428,20 @@ static void resources_end(void **unused)
     reserve_state_clear(&state);
 }
 
+/* All registrants hold it, so it ends with the last of them (table 71). */
+static void last_registrant(void **unused)
+{
+    (void)unused;
+    ReserveState state = start(RESERVE_WRITE_EXCLUSIVE_AR);
+    static const char *const expected[] = {"good T B*D* ", "good T D* ", "good -  "};
+    for (unsigned i = 0; i < 3; i++) {
+        ReserveRequest request = {
+            .nexus = name("ABD"[i]), .key = key_of("ABD"[i]), .target_ports = 1};
+        expect(&state, request, expected[i]);
+    }
+    reserve_state_clear(&state);
+}
+
 /* Several nexuses with one key go together. */
 static void shared_keys(void **unused)
 {
@@ -458,7 +472,7 @@ static void expect_aborted(ReserveType type, ReserveAction action, uint64_t key,
                               .action_key = key,
                               .target_ports = 1};
     ReserveEffect effect;
-    g_autofree char *found = act(&state, request, &effect);
+    g_free(act(&state, request, &effect));
     GString *names = g_string_new(NULL);
     for (unsigned i = 0; i < effect.aborted->len; i++)
         g_string_append_c(names, letter_of(&g_array_index(effect.aborted, NexusName, i)));
@@ -492,6 +506,7 @@ int main(void)
         cmocka_unit_test(aptpl_of_the_last_valid_request),
         cmocka_unit_test(move_checks_where_to),
         cmocka_unit_test(resources_end),
+        cmocka_unit_test(last_registrant),
         cmocka_unit_test(shared_keys),
         cmocka_unit_test(whose_commands_are_aborted),
     };
