@@ -31,6 +31,20 @@ static inline AioReq *aio_reqs_pop(AioReqList *list)
     return req;
 }
 
+/* False: it is not on the list. */
+static inline bool aio_reqs_remove(AioReqList *list, AioReq *req)
+{
+    AioReq *before = NULL;
+    for (AioReq **at = &list->head; *at; before = *at, at = &before->next)
+        if (*at == req) {
+            *at = req->next;
+            if (list->tail == req)
+                list->tail = before;
+            return true;
+        }
+    return false;
+}
+
 /* Adds to a counter that only the context's thread writes. */
 static inline void aio_count(uint64_t *counter, uint64_t n)
 {

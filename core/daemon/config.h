@@ -48,6 +48,7 @@ typedef struct {
     bool bus_chosen;
     char *state_dir;
     bool state_dir_chosen;
+    unsigned tmf_timeout_ms;
     ArenaConfig arena;
     size_t recv_memory;    /* bytes, resolved */
     GPtrArray *transports; /* ConfigTransport *, in main()'s order */

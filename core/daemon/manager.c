@@ -5,6 +5,7 @@
 #include "core/base/loop.h"
 #include "core/mem/receive.h"
 #include "core/mem/segment.h"
+#include "core/scsi/tmf.h"
 
 #define AUTO_LOOPS_MAX 8
 #define AUTO_POLL_CPUS 4 /* with fewer, polling takes the CPU from whom it waits for */
@@ -282,6 +283,7 @@ Manager *manager_new(const Config *config, GError **error)
     manager->exports = g_ptr_array_new();
     manager->portals = g_ptr_array_new_with_free_func(free_portal);
     manager->sessions = g_ptr_array_new();
+    tmf_timeout_ms = config->tmf_timeout_ms;
     choose_loops(manager);
     make_loops(manager);
     if (open_state_dir(manager, error) && make_memory(manager, error)) {

@@ -6,6 +6,8 @@
 #include "core/scsi/atomics.h"
 #include "core/scsi/capacity.h"
 #include "core/scsi/control.h"
+#include "core/scsi/copy.h"
+#include "core/scsi/copy_results.h"
 #include "core/scsi/disk.h"
 #include "core/scsi/inquiry.h"
 #include "core/scsi/lun_impl.h"
@@ -31,6 +33,9 @@
 #define RANGE_16(byte1)    {0, byte1, FF8, FF4, 0x1f, 0}
 #define RESERVE_IN  {0, 0, 0, 0, 0, 0, 0, FF2, 0}
 #define RESERVE_OUT {0, 0, 0xff, 0, 0, FF4, 0}
+
+/* List identifier, allocation length. */
+#define RECEIVE_COPY       {0, 0, 0xff, 0, 0, 0, 0, 0, 0, 0, FF4, 0, 0}
 
 enum {
     DPO = 0x10, FUA = 0x08, BYTCHK = 0x06, IMMED = 0x02, SYNC_NV = 0x04, UNMAP = 0x08, NDOB = 0x01,
@@ -114,6 +119,16 @@ const Command commands[] = {
      "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", RESERVE_OUT, reserve_out_run},
     {0x5f, true, PR_REGISTER_AND_MOVE, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
      "PERSISTENT RESERVE OUT, REGISTER AND MOVE", RESERVE_OUT, reserve_out_run},
+    {0x83, true, 0x00, 16, C, COMMAND_OTHER, "EXTENDED COPY (LID1)",
+     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, FF4, 0, 0}, extended_copy_run},
+    {0x84, true, 0x00, 16, R, COMMAND_OTHER, "RECEIVE COPY STATUS (LID1)",
+     RECEIVE_COPY, receive_copy_status_run},
+    {0x84, true, 0x01, 16, R, COMMAND_OTHER, "RECEIVE COPY DATA (LID1)",
+     RECEIVE_COPY, receive_copy_data_run},
+    {0x84, true, 0x03, 16, R, COMMAND_OTHER, "RECEIVE COPY OPERATING PARAMETERS",
+     RECEIVE_COPY, receive_copy_parameters_run},
+    {0x84, true, 0x04, 16, R, COMMAND_OTHER, "RECEIVE COPY FAILURE DETAILS (LID1)",
+     RECEIVE_COPY, receive_copy_failure_run},
     {0x88, false, 0, 16, D, COMMAND_READ, "READ (16)",
      RANGE_16(DPO | FUA), disk_read},
     {0x89, false, 0, 16, D | W | X, COMMAND_WRITE, "COMPARE AND WRITE",

@@ -292,6 +292,11 @@ unsigned lun_atomic_blocks(const Lun *lun)
     return __atomic_load_n(&lun->atomic_blocks, __ATOMIC_RELAXED);
 }
 
+bool lun_hung(const Lun *lun)
+{
+    return __atomic_load_n(&lun->hung_shards, __ATOMIC_RELAXED) > 0;
+}
+
 bool lun_thin(const Lun *lun)
 {
     return lun->thin;

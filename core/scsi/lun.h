@@ -63,6 +63,8 @@ bool lun_write_cache(const Lun *lun); /* WCE */
 /* What the store writes as a whole or not at all, in blocks; 0: nothing. Changes with the mode. */
 unsigned lun_atomic_blocks(const Lun *lun);
 bool lun_thin(const Lun *lun); /* UNMAP is there: `thin` and the store allow it */
+bool lun_hung(const Lun *lun); /* its store does not answer, see hung.h */
+bool lun_thin(const Lun *lun); /* UNMAP is there: `thin` and the store allow it */
 
 /* Asks the store for its size again; true when it changed, which every nexus is then told. Loop 0.
  */

@@ -29,6 +29,7 @@ struct Lun {
     uint64_t blocks;
     unsigned atomic_blocks;
     bool write_cache, descriptor_sense, software_write_protect;
+    unsigned hung_shards; /* see hung.h */
 
     pthread_mutex_t lock;
     GQueue itls;   /* Itl of all loops; lock */

@@ -2,6 +2,7 @@
 /* Task management: aborts here and on other loops, and the wait for writes that are in flight. */
 #include "core/scsi/tmf.h"
 
+#include "core/scsi/copy.h"
 #include "core/scsi/itl.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/nexus_impl.h"
@@ -127,6 +128,15 @@ void tmf_task_settled(Task *task)
     g_slist_free(waiters);
 }
 
+/* Makes the function wait for what the engine has of the task's writes. */
+static void wait_for_writes(Task *task, Part *part)
+{
+    if (!task_may_write(task))
+        return;
+    task->waiters = g_slist_prepend(task->waiters, part);
+    part->waiting++;
+}
+
 /* Aborts the task; a write that the engine has is waited for. */
 static void abort_task(Task *task, void *arg)
 {
@@ -140,10 +150,7 @@ static void abort_task(Task *task, void *arg)
     }
     task->busy++;
     task_abort(task);
-    if (task_may_write(task)) {
-        task->waiters = g_slist_prepend(task->waiters, part);
-        part->waiting++;
-    }
+    wait_for_writes(task, part);
     task_unbusy(task);
 }
 
@@ -229,11 +236,6 @@ static void query_task_set(Itl *itl, TmfDone done, void *arg)
     done(found ? TMF_SUCCEEDED : TMF_COMPLETE, arg);
 }
 
-static void query_async_event(Itl *itl, TmfDone done, void *arg)
-{
-    done(unit_attentions_pending(&itl->attentions) ? TMF_SUCCEEDED : TMF_COMPLETE, arg);
-}
-
 static void abort_task_set(Itl *itl, TmfDone done, void *arg)
 {
     Part *part = part_here(itl->nexus, done, arg);
@@ -254,6 +256,22 @@ static void reset_nexus(Nexus *nexus, TmfDone done, void *arg)
 
 /* --- on all loops ----------------------------------------------------------------------------- */
 
+/* The copies that commands to other LUNs make from or to this one: they fail and say why, for their
+ * initiators learn of the reset in no other way. */
+static void fail_guests(LunShard *shard, Part *part)
+{
+    for (GList *l = shard->guests.head; l; l = l->next)
+        wait_for_writes(l->data, part);
+    for (GList *l = shard->guests.head; l;) {
+        Task *task = l->data;
+        l = l->next;
+        if (task->state == TASK_RUNNING && !task->failed) {
+            copy_device_reset(task, shard);
+            l = shard->guests.head; /* it may have left, and others with it */
+        }
+    }
+}
+
 static void abort_in_itl(Itl *itl, Part *part)
 {
     const Scope *scope = &part->tmf->scope;
@@ -269,6 +287,8 @@ static void abort_in_itl(Itl *itl, Part *part)
 static void abort_in_shard(LunShard *shard, Part *part)
 {
     const Scope *scope = &part->tmf->scope;
+    if (scope->reset != SENSE_NO_SENSE)
+        fail_guests(shard, part);
     for (GList *l = shard->itls.head; l; l = l->next)
         abort_in_itl(l->data, part);
     for (GList *l = shard->itls.head; l && scope->reset != SENSE_NO_SENSE; l = l->next)
@@ -346,8 +366,6 @@ static void manage_lun(Nexus *nexus, TmfFunction function, uint64_t lun, uint64_
         reset_luns(nexus, scsi_lun_number(lun), SENSE_DEVICE_RESET, done, arg);
     else if (function == TMF_QUERY_TASK_SET)
         query_task_set(itl, done, arg);
-    else if (function == TMF_QUERY_ASYNC_EVENT)
-        query_async_event(itl, done, arg);
     else if (function == TMF_ABORT_TASK_SET || function == TMF_CLEAR_TASK_SET)
         abort_task_set(itl, done, arg); /* the same thing: TST = 1, the task set is the nexus's */
     else
@@ -366,6 +384,7 @@ void nexus_manage(Nexus *nexus, TmfFunction function, uint64_t lun, uint64_t tag
         reset_luns(nexus, -1, SENSE_BUS_RESET, done, arg);
         return;
     case TMF_CLEAR_ACA: /* NormACA = 0 */
+    case TMF_QUERY_ASYNC_EVENT:
         done(TMF_REJECTED, arg);
         return;
     default:

@@ -156,7 +156,7 @@ static void store_done(AioReq *req)
 {
     Transfer *t = CONTAINER(req, req);
     Task *task = t->task;
-    lun_shard_request_done(task->itl->shard);
+    lun_shard_request_done(t->shard);
     t->state = TRANSFER_READY;
     if (G_LIKELY(req->res >= 0)) {
         if (step_done(t))
@@ -164,16 +164,19 @@ static void store_done(AioReq *req)
         return;
     }
     task->busy++;
-    if (task->state == TASK_RUNNING)
+    if (task->state == TASK_RUNNING && task->own_ops)
+        task->own_ops->store_failed(t);
+    else if (task->state == TASK_RUNNING)
         task_fail_errno(task, req->op, (int)req->res);
     else
         step_done(t);
     task_unbusy(task);
 }
 
-void transfer_store(Transfer *t, AioOp op, unsigned flags, uint64_t offset, uint64_t len,
-                    const struct iovec *iov, int iovcnt, TransferFn then)
+void transfer_store_on(Transfer *t, LunShard *shard, AioOp op, unsigned flags, uint64_t offset,
+                       uint64_t len, const struct iovec *iov, int iovcnt, TransferFn then)
 {
+    t->shard = shard;
     t->state = TRANSFER_STORAGE;
     t->then = then;
     t->req.op = op;
@@ -183,7 +186,13 @@ void transfer_store(Transfer *t, AioOp op, unsigned flags, uint64_t offset, uint
     t->req.offset = offset;
     t->req.len = len;
     t->req.done = store_done;
-    lun_shard_submit(t->task->itl->shard, &t->req);
+    lun_shard_submit(shard, &t->req);
+}
+
+void transfer_store(Transfer *t, AioOp op, unsigned flags, uint64_t offset, uint64_t len,
+                    const struct iovec *iov, int iovcnt, TransferFn then)
+{
+    transfer_store_on(t, t->task->itl->shard, op, flags, offset, len, iov, iovcnt, then);
 }
 
 void transfer_hold(Transfer *t)

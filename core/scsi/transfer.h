@@ -35,6 +35,10 @@ void transfer_get(Transfer *transfer, uint32_t offset, uint32_t len, const struc
 /* Hands the request to the engine; iov is NULL for other operations than READ and WRITE. */
 void transfer_store(Transfer *transfer, AioOp op, unsigned flags, uint64_t offset, uint64_t len,
                     const struct iovec *iov, int iovcnt, TransferFn then);
+/* The same with the store of another LUN, which stays until then. */
+void transfer_store_on(Transfer *transfer, LunShard *shard, AioOp op, unsigned flags,
+                       uint64_t offset, uint64_t len, const struct iovec *iov, int iovcnt,
+                       TransferFn then);
 /* The transfer waits for others, in TRANSFER_READY. */
 void transfer_hold(Transfer *transfer);
 /* Sends transfer->len bytes of the segment to the initiator, and ends the transfer. then() comes

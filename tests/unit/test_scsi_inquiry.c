@@ -53,7 +53,7 @@ static void supported_pages_are_supported(void **state)
 {
     Scsi *s = *state;
     Cmd *list = inquiry(s, 0, 255);
-    static const uint8_t pages[] = {0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1, 0xb2};
+    static const uint8_t pages[] = {0x00, 0x80, 0x83, 0x86, 0x8f, 0xb0, 0xb1, 0xb2};
     assert_int_equal(get_be16(list->in->data + 2), sizeof pages);
     assert_memory_equal(list->in->data + 4, pages, sizeof pages);
     for (size_t i = 0; i < sizeof pages; i++) {

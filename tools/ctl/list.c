@@ -151,7 +151,8 @@ static char *lun_flags(const ClientObject *lun)
     g_autofree char *reserved = reservation(lun);
     return g_strconcat(reserved, object_bool(lun, "ReadOnly") ? "read-only " : "",
                        object_bool(lun, "WriteCache") ? "write-cache " : "",
-                       *sync_error ? "SYNC ERROR: " : "", sync_error, NULL);
+                       object_bool(lun, "Hung") ? "HUNG " : "", *sync_error ? "SYNC ERROR: " : "",
+                       sync_error, NULL);
 }
 
 bool command_lun_list(const Request *request, GError **error)
