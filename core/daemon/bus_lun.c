@@ -3,6 +3,7 @@
 #include "core/daemon/bus_objects.h"
 #include "core/daemon/exchange.h"
 #include "core/daemon/rtgt-dbus.h"
+#include "core/scsi/reserve.h"
 
 #include <string.h>
 
@@ -20,9 +21,41 @@ typedef struct {
 GType bus_lun_get_type(void);
 G_DEFINE_TYPE(BusLun, bus_lun, RTGT_TYPE_LUN1_SKELETON)
 
+static GVariant *registrations_of(const ReserveReport *report)
+{
+    GVariantBuilder builder;
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a(sqt)"));
+    for (guint i = 0; i < report->registrations->len; i++) {
+        const Registration *r = &g_array_index(report->registrations, Registration, i);
+        g_autofree char *name = transport_id_text(&r->nexus.initiator);
+        g_variant_builder_add(&builder, "(sqt)", name, r->nexus.port, r->key);
+    }
+    return g_variant_builder_end(&builder);
+}
+
+/* False: the property is none about reservations. */
+static bool get_reservation(Lun *lun, const char *property, GValue *value)
+{
+    ReserveReport report;
+    reserve_report(lun, &report);
+    bool known = true;
+    if (strcmp(property, "reservation") == 0)
+        g_value_set_string(value, report.type);
+    else if (strcmp(property, "reservation-holders") == 0)
+        g_value_set_boxed(value, report.holders);
+    else if (strcmp(property, "registrations") == 0)
+        g_value_set_variant(value, registrations_of(&report));
+    else if (strcmp(property, "reservation-persists") == 0)
+        g_value_set_boolean(value, report.persists);
+    else
+        known = false;
+    reserve_report_clear(&report);
+    return known;
+}
+
 static void bus_lun_get_property(GObject *object, guint id, GValue *value, GParamSpec *spec)
 {
-    const Lun *lun = ((BusLun *)object)->lun;
+    Lun *lun = ((BusLun *)object)->lun;
     if (strcmp(spec->name, "size") == 0) {
         g_value_set_uint64(value, lun_blocks(lun) * lun_spec(lun)->block_size);
     } else if (strcmp(spec->name, "write-cache") == 0) {
@@ -32,7 +65,7 @@ static void bus_lun_get_property(GObject *object, guint id, GValue *value, GPara
     } else if (strcmp(spec->name, "sync-error") == 0) {
         int error = lun_sync_error(lun);
         g_value_set_string(value, error ? g_strerror(-error) : "");
-    } else {
+    } else if (!get_reservation(lun, spec->name, value)) {
         G_OBJECT_CLASS(bus_lun_parent_class)->get_property(object, id, value, spec);
     }
 }

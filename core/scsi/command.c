@@ -20,6 +20,7 @@
 #include "core/scsi/provisioning.h"
 #include "core/scsi/report_luns.h"
 #include "core/scsi/report_opcodes.h"
+#include "core/scsi/reserve.h"
 #include "core/scsi/sanitize.h"
 #include "core/scsi/verify.h"
 
@@ -35,6 +36,8 @@
 #define RANGE_10(byte1)    {0, byte1, FF4, 0x1f, FF2, 0}
 #define RANGE_12(byte1)    {0, byte1, FF4, FF4, 0x1f, 0}
 #define RANGE_16(byte1)    {0, byte1, FF8, FF4, 0x1f, 0}
+#define RESERVE_IN  {0, 0, 0, 0, 0, 0, 0, FF2, 0}
+#define RESERVE_OUT {0, 0, 0xff, 0, 0, FF4, 0}
 
 /* List identifier, allocation length. */
 #define RECEIVE_COPY       {0, 0, 0xff, 0, 0, 0, 0, 0, 0, 0, FF4, 0, 0}
@@ -70,7 +73,11 @@ const Command commands[] = {
      {0, 0x01, 0xff, FF2, 0}, inquiry_run},
     {0x15, false, 0, 6, C | STANDBY, COMMAND_OTHER, "MODE SELECT (6)",
      {0, 0x11, 0, 0, 0xff, 0}, mode_select_6_run},
-    {0x1a, false, 0, 6, C | STANDBY | UNREADY, COMMAND_OTHER, "MODE SENSE (6)",
+    {0x16, false, 0, 6, R | UNREADY, COMMAND_OTHER, "RESERVE (6)",
+     {0, 0, 0, 0, 0, 0}, reserve_6_run},
+    {0x17, false, 0, 6, R | UNREADY, COMMAND_OTHER, "RELEASE (6)",
+     {0, 0, 0, 0, 0, 0}, release_6_run},
+    {0x1a, false, 0, 6, STANDBY | UNREADY, COMMAND_OTHER, "MODE SENSE (6)",
      {0, 0x08, 0xff, 0xff, 0xff, 0}, mode_sense_6_run},
     {0x1b, false, 0, 6, C | UNREADY, COMMAND_OTHER, "START STOP UNIT",
      {0, 0x01, 0, 0, 0xf7, 0}, start_stop_unit_run},
@@ -106,17 +113,41 @@ const Command commands[] = {
      {0, 0, 0xff, 0xff, 0, FF2, FF2, 0}, log_sense_run},
     {0x55, false, 0, 10, C | STANDBY, COMMAND_OTHER, "MODE SELECT (10)",
      {0, 0x11, 0, 0, 0, 0, 0, FF2, 0}, mode_select_10_run},
-    {0x5a, false, 0, 10, C | STANDBY | UNREADY, COMMAND_OTHER, "MODE SENSE (10)",
+    {0x5a, false, 0, 10, STANDBY | UNREADY, COMMAND_OTHER, "MODE SENSE (10)",
      {0, 0x18, 0xff, 0xff, 0, 0, 0, FF2, 0}, mode_sense_10_run},
+    {0x5e, true, 0x00, 10, R | STANDBY | UNREADY, COMMAND_OTHER, "PERSISTENT RESERVE IN, READ KEYS",
+     RESERVE_IN, read_keys_run},
+    {0x5e, true, 0x01, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE IN, READ RESERVATION", RESERVE_IN, read_reservation_run},
+    {0x5e, true, 0x02, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE IN, REPORT CAPABILITIES", RESERVE_IN, report_capabilities_run},
+    {0x5e, true, 0x03, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE IN, READ FULL STATUS", RESERVE_IN, read_full_status_run},
+    {0x5f, true, PR_REGISTER, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE OUT, REGISTER", RESERVE_OUT, reserve_out_run},
+    {0x5f, true, PR_RESERVE, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE OUT, RESERVE", RESERVE_OUT, reserve_out_run},
+    {0x5f, true, PR_RELEASE, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE OUT, RELEASE", RESERVE_OUT, reserve_out_run},
+    {0x5f, true, PR_CLEAR, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE OUT, CLEAR", RESERVE_OUT, reserve_out_run},
+    {0x5f, true, PR_PREEMPT, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE OUT, PREEMPT", RESERVE_OUT, reserve_out_run},
+    {0x5f, true, PR_PREEMPT_AND_ABORT, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE OUT, PREEMPT AND ABORT", RESERVE_OUT, reserve_out_run},
+    {0x5f, true, PR_REGISTER_AND_IGNORE, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", RESERVE_OUT, reserve_out_run},
+    {0x5f, true, PR_REGISTER_AND_MOVE, 10, R | STANDBY | UNREADY, COMMAND_OTHER,
+     "PERSISTENT RESERVE OUT, REGISTER AND MOVE", RESERVE_OUT, reserve_out_run},
     {0x83, true, 0x00, 16, C, COMMAND_OTHER, "EXTENDED COPY (LID1)",
      {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, FF4, 0, 0}, extended_copy_run},
-    {0x84, true, 0x00, 16, C, COMMAND_OTHER, "RECEIVE COPY STATUS (LID1)",
+    {0x84, true, 0x00, 16, R, COMMAND_OTHER, "RECEIVE COPY STATUS (LID1)",
      RECEIVE_COPY, receive_copy_status_run},
-    {0x84, true, 0x01, 16, C, COMMAND_OTHER, "RECEIVE COPY DATA (LID1)",
+    {0x84, true, 0x01, 16, R, COMMAND_OTHER, "RECEIVE COPY DATA (LID1)",
      RECEIVE_COPY, receive_copy_data_run},
-    {0x84, true, 0x03, 16, C, COMMAND_OTHER, "RECEIVE COPY OPERATING PARAMETERS",
+    {0x84, true, 0x03, 16, R, COMMAND_OTHER, "RECEIVE COPY OPERATING PARAMETERS",
      RECEIVE_COPY, receive_copy_parameters_run},
-    {0x84, true, 0x04, 16, C, COMMAND_OTHER, "RECEIVE COPY FAILURE DETAILS (LID1)",
+    {0x84, true, 0x04, 16, R, COMMAND_OTHER, "RECEIVE COPY FAILURE DETAILS (LID1)",
      RECEIVE_COPY, receive_copy_failure_run},
     {0x88, false, 0, 16, D, COMMAND_READ, "READ (16)",
      RANGE_16(DPO | FUA), disk_read},
@@ -144,9 +175,9 @@ const Command commands[] = {
      {0, 0, FF8, FF4, 0, 0}, get_lba_status_run},
     {0xa0, false, 0, 12, ANYWHERE, COMMAND_OTHER, "REPORT LUNS",
      {0, 0, 0xff, 0, 0, 0, FF4, 0, 0}, report_luns_run},
-    {0xa3, true, 0x0c, 12, ALWAYS, COMMAND_OTHER, "REPORT SUPPORTED OPERATION CODES",
+    {0xa3, true, 0x0c, 12, ALWAYS & ~R, COMMAND_OTHER, "REPORT SUPPORTED OPERATION CODES",
      {0, 0, 0x87, 0xff, FF2, FF4, 0, 0}, report_opcodes_run},
-    {0xa3, true, 0x0d, 12, ALWAYS, COMMAND_OTHER, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
+    {0xa3, true, 0x0d, 12, ALWAYS & ~R, COMMAND_OTHER, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
      {0, 0, 0x80, 0, 0, 0, FF4, 0, 0}, report_tmfs_run},
     {0xa8, false, 0, 12, D, COMMAND_READ, "READ (12)",
      RANGE_12(DPO | FUA), disk_read},

@@ -14,7 +14,7 @@ enum {
     COMMAND_ANY_LUN = 1u << 1,          /* answered where there is no logical unit, too */
     COMMAND_PASSES_ATTENTION = 1u << 2, /* unit attentions are not reported in its place */
     COMMAND_NEEDS_THIN = 1u << 3,       /* not there on fully provisioned LUNs */
-    /* Allowed to everybody whoever holds a reservation (SPC-4 table 50, SBC-3 table 13). Of the
+    /* Allowed to everybody whoever holds a reservation (SPC-4 table 65, SBC-3 table 13). Of the
      * others, those with COMMAND_WRITES or COMMAND_CONFLICTS are refused by every reservation of
      * somebody else, the rest by exclusive access only. */
     COMMAND_PASSES_RESERVATION = 1u << 4,

@@ -26,6 +26,7 @@ void itl_free(Itl *itl)
 {
     Lun *lun = itl->shard->lun;
     g_assert(g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked));
+    reserve_forget_nexus(lun, itl->nexus);
     copy_results_free(itl);
     g_queue_unlink(&itl->shard->itls, &itl->shard_link);
     medium_allow_removal(itl);

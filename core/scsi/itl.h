@@ -4,6 +4,7 @@
  * loop, but for the attentions, which every loop may add to under the LUN's lock. */
 #pragma once
 
+#include "core/scsi/reserve.h"
 #include "core/scsi/task.h"
 #include "core/scsi/unit_attention.h"
 
@@ -24,9 +25,10 @@ struct Itl {
     GQueue copies;             /* CopyResult, see copy_results.h */
     bool prevents_removal;     /* of the medium; lock: Lun.lock */
     UnitAttentions attentions; /* lock: Lun.lock */
-    GList lun_link;            /* in Lun.itls; lock: Lun.lock */
-    GList shard_link;          /* in LunShard.itls */
-    GList nexus_link;          /* in Nexus.itls */
+    ReserveVerdict reserve_verdict;
+    GList lun_link;   /* in Lun.itls; lock: Lun.lock */
+    GList shard_link; /* in LunShard.itls */
+    GList nexus_link; /* in Nexus.itls */
 };
 
 /* Makes one with the POWER ON condition pending, and makes the LUN know it. */

@@ -165,6 +165,7 @@ static void lun_free(Lun *lun)
 {
     g_assert(g_queue_is_empty(&lun->claims));
     aio_file_close(lun->file);
+    reserve_close(lun);
     pthread_mutex_destroy(&lun->lock);
     g_free(lun->shards);
     g_free(lun->loops);
@@ -187,8 +188,8 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     lun->nloops = nloops;
     pthread_mutex_init(&lun->lock, NULL);
     name_lun(lun, spec);
-    if (load_state(lun, error) && open_store(lun, error) && measure(lun, error) &&
-        find_zeros(lun, error) && make_shards(lun, error))
+    if (load_state(lun, error) && reserve_open(lun, error) && open_store(lun, error) &&
+        measure(lun, error) && find_zeros(lun, error) && make_shards(lun, error))
         return lun;
     lun_free(lun);
     return NULL;

@@ -8,6 +8,7 @@
 #include "core/scsi/medium.h"
 #include "core/scsi/mode_saved.h"
 #include "core/scsi/operation.h"
+#include "core/scsi/reserve.h"
 #include "core/scsi/shard.h"
 
 typedef struct Exchange Exchange; /* exchange.h */
@@ -37,8 +38,9 @@ struct Lun {
     ModeValues saved_modes; /* each member */
 
     pthread_mutex_t lock;
-    GQueue itls;          /* Itl of all loops; lock */
-    GQueue claims;        /* Claim of all loops, in the order they were made; lock */
+    GQueue itls;   /* Itl of all loops; lock */
+    GQueue claims; /* Claim of all loops, in the order they were made; lock */
+    Reservations reservations;
     unsigned preventions; /* Itl that prevent the removal of the medium; lock */
 
     LunOperation operation;

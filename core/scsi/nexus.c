@@ -8,6 +8,19 @@
 #include "core/scsi/task_impl.h"
 #include "core/scsi/tmf.h"
 
+#include <string.h>
+
+/* A name that does not follow the rules is taken as it is: it stands for itself only. */
+static void name_nexus(NexusName *name, const uint8_t *transport_id, size_t len)
+{
+    name->port = TARGET_PORTS;
+    if (transport_id_parse(&name->initiator, transport_id, len) > 0)
+        return;
+    name->initiator.len = (uint8_t)MIN(len, TRANSPORT_ID_MAX);
+    if (len > 0)
+        memcpy(name->initiator.bytes, transport_id, name->initiator.len);
+}
+
 Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *initiator,
                  const uint8_t *transport_id, size_t transport_id_len)
 {
@@ -16,8 +29,7 @@ Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *ini
     nexus->loop = home;
     nexus->client = memory_client_new(memory, home);
     nexus->initiator = g_strdup(initiator);
-    nexus->transport_id = g_memdup2(transport_id, transport_id_len);
-    nexus->transport_id_len = transport_id_len;
+    name_nexus(&nexus->name, transport_id, transport_id_len);
     nexus->nowhere.nexus = nexus;
     nexus->target_link.data = nexus;
     g_queue_push_tail_link(&target_view(target, home)->nexuses, &nexus->target_link);
@@ -66,7 +78,6 @@ static void free_nexus(Nexus *nexus)
     void *arg = nexus->closed_arg;
     g_free(nexus->by_number);
     g_free(nexus->initiator);
-    g_free(nexus->transport_id);
     g_free(nexus);
     closed(arg);
 }
@@ -175,6 +186,8 @@ static void abort_one(Task *task, void *arg)
 void nexus_close(Nexus *nexus, LoopFn closed, void *arg)
 {
     tmf_forget_all(nexus);
+    for (GList *l = nexus->itls.head; l; l = l->next)
+        reserve_forget_nexus(((Itl *)l->data)->shard->lun, nexus);
     nexus->tasks++; /* keeps the nexus while its tasks go */
     nexus->closed = closed;
     nexus->closed_arg = arg;

@@ -4,14 +4,17 @@
 
 #include "core/scsi/itl.h"
 #include "core/scsi/nexus.h"
+#include "core/scsi/reserve_state.h"
+
+/* Relative target port identifiers are 1 to TARGET_PORTS. */
+#define TARGET_PORTS 1
 
 struct Nexus {
     ScsiTarget *target;
     Loop *loop;
     MemoryClient *client;
     char *initiator;
-    uint8_t *transport_id;
-    size_t transport_id_len;
+    NexusName name; /* constant, for any loop to read */
 
     Itl **by_number; /* NULL: not addressed yet, or no such LUN */
     unsigned numbers;

@@ -22,7 +22,7 @@ static void init(Task *task)
     task->sense_len = 0;
     task->data_out_wanted = task->data_in_wanted = 0;
     task->busy = 0;
-    task->failed = task->orphan = false;
+    task->failed = task->orphan = task->committing = false;
     task->link = (GList){.data = task};
     task->begun = false;
     task->claim = NULL;
@@ -82,6 +82,8 @@ static bool answer_early(Task *task)
         task_fail(task, itl_take_attention(task->itl));
         return true;
     }
+    if (reserve_refuses(task))
+        return true;
     if (!command || !offered(task)) {
         fail_unknown(task);
         return true;
@@ -368,6 +370,8 @@ static bool changes_store(AioOp op)
 /* No step follows the one under way in a task that is aborted or has failed. */
 bool task_may_write(const Task *task)
 {
+    if (task->committing)
+        return true;
     for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
         const Transfer *t = &task->transfers[i];
         if (t->state == TRANSFER_STORAGE && changes_store(t->req.op))

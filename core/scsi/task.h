@@ -131,6 +131,7 @@ struct Task {
     const Command *command;  /* NULL: no such command */
     unsigned busy;           /* transfers under way: what they hold keeps the task alive */
     bool failed;             /* the status is settled, and it is not GOOD */
+    bool committing;         /* what it does cannot be taken back: an abort waits for its end */
     GList link;              /* in the I_T_L nexus's list of tasks */
     bool begun;              /* its command runs: it has not yet left the task set */
     Claim *claim;            /* on the blocks that it touches; NULL: none is needed */

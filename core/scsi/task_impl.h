@@ -36,7 +36,7 @@ void task_fail_errno(Task *task, AioOp op, int error);
  * may be inside. No-op on one that is aborted already; one that is answered only has its last data
  * cancelled. */
 void task_abort(Task *task);
-/* True while a write of the task may still reach the store. */
+/* True while a write of the task may still reach the store, or its change is on the way. */
 bool task_may_write(const Task *task);
 
 /* Of transfer.c: reports a failure, or releases the task, when nothing is in the way any more. */

@@ -250,6 +250,7 @@ static void reset_nexus(Nexus *nexus, TmfDone done, void *arg)
     for (GList *l = nexus->itls.head; l; l = l->next) {
         medium_allow_removal(l->data);
         itl_add_attention(l->data, SENSE_NEXUS_LOSS);
+        reserve_forget_nexus(((Itl *)l->data)->shard->lun, nexus);
     }
     part_unwait(part);
 }
@@ -324,8 +325,18 @@ static void run_on_all_loops(Tmf *tmf)
     run_part(here);
 }
 
+/* Here and now, not on each loop when it gets to it: what is reserved after this stays reserved. */
+static void drop_reservations(const Nexus *nexus, int lun)
+{
+    const TargetView *view = target_view(nexus->target, nexus->loop);
+    for (unsigned i = 0; i < view->numbers; i++)
+        if (view->luns[i] && (lun < 0 || lun == (int)i))
+            reserve_reset(view->luns[i]->lun);
+}
+
 static void reset_luns(Nexus *nexus, int lun, SenseCode attention, TmfDone done, void *arg)
 {
+    drop_reservations(nexus, lun);
     const Scope scope = {.lun = lun, .reset = attention};
     run_on_all_loops(tmf_new(nexus, &scope, done, arg));
 }

@@ -272,6 +272,10 @@ static void test_lun_properties(void **state)
     expect_property(f, LUN_PATH, interface, "Serial", "'S0'");
     expect_property(f, LUN_PATH, interface, "Thin", "'auto'");
     expect_property(f, LUN_PATH, interface, "SyncError", "''");
+    expect_property(f, LUN_PATH, interface, "Reservation", "''");
+    expect_property(f, LUN_PATH, interface, "ReservationHolders", "[]");
+    expect_property(f, LUN_PATH, interface, "Registrations", "[]");
+    expect_property(f, LUN_PATH, interface, "ReservationPersists", "false");
     expect_property(f, LUN_PATH, interface, "Hung", "false");
     g_autofree char *naa = property(f, LUN_PATH, interface, "Naa");
     assert_int_equal(strlen(naa), 18);

@@ -4,6 +4,8 @@
 #include "tests/unit/unit.h"
 
 #include "core/scsi/on_loops.h"
+#include "core/scsi/reserve_action.h"
+#include "core/scsi/transport_id.h"
 #include "tests/unit/scsi_fixture.h"
 
 #include <glib/gstdio.h>
@@ -52,7 +54,8 @@ static void wait_for_answers(void)
 static void join(Loop *loop, void *arg)
 {
     (void)arg;
-    side_of(loop)->nexus = nexus_new(target, loop, memory, "unit", NULL, 0);
+    const uint8_t id[24] = {TRANSPORT_SRP, [23] = (uint8_t)loop_index(loop)};
+    side_of(loop)->nexus = nexus_new(target, loop, memory, "unit", id, sizeof id);
 }
 
 static void leave(Loop *loop, void *arg)
@@ -78,6 +81,15 @@ static void check_all(SenseCode sense)
         sides[i].sense = NONE;
         on_loops(&loops[i], 1, test_unit_ready, NULL);
         assert_int_equal(sides[i].sense, sense);
+    }
+}
+
+/* One side has it, the others have nothing. */
+static void check_only(unsigned side, SenseCode sense)
+{
+    for (unsigned i = 0; i < LOOPS; i++) {
+        on_loops(&loops[i], 1, test_unit_ready, NULL);
+        assert_int_equal(sides[i].sense, i == side ? sense : 0);
     }
 }
 
@@ -182,6 +194,125 @@ static void removed_lun_is_gone_everywhere(void **state)
     wait_for_answers();
 }
 
+/* --- reservations ----------------------------------------------------------------------------- */
+
+/* A command that every loop runs for itself, its parameter list coming with it. */
+typedef struct {
+    uint8_t cdb[10], list[24];
+    Cmd *cmds[LOOPS];
+    int left; /* not released */
+} Both;
+
+static void submit(Loop *loop, void *arg)
+{
+    Both *both = arg;
+    Cmd *cmd = cmd_new(side_of(loop)->nexus, both->cdb, 10);
+    cmd->task.immediate = both->list;
+    cmd->task.immediate_len = cmd->task.data_out_len = sizeof both->list;
+    both->cmds[loop_index(loop) - 1] = cmd;
+    cmd_submit(cmd);
+}
+
+static void count_left(Loop *loop, void *arg)
+{
+    Both *both = arg;
+    const Cmd *cmd = both->cmds[loop_index(loop) - 1];
+    if (cmd && !cmd->released)
+        __atomic_add_fetch(&both->left, 1, __ATOMIC_RELAXED);
+}
+
+static uint8_t take_status(Both *both, unsigned side)
+{
+    Cmd *cmd = g_steal_pointer(&both->cmds[side]);
+    uint8_t status = cmd->task.status;
+    cmd_free(cmd);
+    return status;
+}
+
+static void run_on(Loop *const *on, unsigned n, Both *both)
+{
+    on_loops(on, n, submit, both);
+    do {
+        both->left = 0;
+        on_loops(on, n, count_left, both);
+    } while (both->left > 0);
+}
+
+static Both reserve_out(ReserveAction action, unsigned type, uint64_t key, uint64_t action_key)
+{
+    Both both = {.cdb = {0x5f, (uint8_t)action, (uint8_t)type, [8] = 24}};
+    put_be64(both.list, key);
+    put_be64(both.list + 8, action_key);
+    return both;
+}
+
+static uint8_t reserve_out_on(unsigned side, ReserveAction action, unsigned type, uint64_t key,
+                              uint64_t action_key)
+{
+    Both both = reserve_out(action, type, key, action_key);
+    run_on(&loops[side], 1, &both);
+    return take_status(&both, side);
+}
+
+static uint8_t write_on(unsigned side)
+{
+    Both both = {.cdb = {0x2a}}; /* of no block */
+    run_on(&loops[side], 1, &both);
+    return take_status(&both, side);
+}
+
+static void reservation_counts_on_all_loops(void **state)
+{
+    (void)state;
+    assert_int_equal(write_on(1), SCSI_GOOD);
+    assert_int_equal(reserve_out_on(0, PR_REGISTER, 0, 0, 1), SCSI_GOOD);
+    assert_int_equal(reserve_out_on(0, PR_RESERVE, 1, 1, 0), SCSI_GOOD);
+    assert_int_equal(write_on(0), SCSI_GOOD);
+    assert_int_equal(write_on(1), SCSI_RESERVATION_CONFLICT);
+    assert_int_equal(reserve_out_on(1, PR_REGISTER, 0, 0, 2), SCSI_GOOD);
+    assert_int_equal(write_on(1), SCSI_RESERVATION_CONFLICT);
+    assert_int_equal(reserve_out_on(1, PR_PREEMPT_AND_ABORT, 1, 2, 1), SCSI_GOOD);
+    assert_int_equal(write_on(1), SCSI_GOOD);
+    check_only(0, SENSE_REGISTRATIONS_PREEMPTED);
+    assert_int_equal(write_on(0), SCSI_RESERVATION_CONFLICT);
+    assert_int_equal(reserve_out_on(1, PR_CLEAR, 0, 2, 0), SCSI_GOOD);
+    assert_int_equal(write_on(0), SCSI_GOOD);
+}
+
+/* All at the same time: each command sees the others whole or not at all. */
+static void reservations_race(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 200; round++) {
+        Both both = reserve_out(PR_REGISTER_AND_IGNORE, 0, 0, 7);
+        run_on(loops, LOOPS, &both);
+        for (unsigned i = 0; i < LOOPS; i++)
+            assert_int_equal(take_status(&both, i), SCSI_GOOD);
+        both = reserve_out(PR_RESERVE, 3, 7, 0);
+        run_on(loops, LOOPS, &both);
+        unsigned got = 0;
+        for (unsigned i = 0; i < LOOPS; i++)
+            got += take_status(&both, i) == SCSI_GOOD;
+        assert_int_equal(got, 1);
+        both = (Both){.cdb = {0x2a}};
+        run_on(loops, LOOPS, &both);
+        for (unsigned i = 0; i < LOOPS; i++)
+            got += take_status(&both, i) == SCSI_GOOD;
+        assert_int_equal(got, 2); /* the holder's */
+        both = reserve_out(PR_RELEASE, 3, 7, 0);
+        run_on(loops, LOOPS, &both);
+        for (unsigned i = 0; i < LOOPS; i++)
+            assert_int_equal(take_status(&both, i), SCSI_GOOD);
+    }
+    /* who comes first takes the other's registration, and his commands with it */
+    Both both = reserve_out(PR_PREEMPT_AND_ABORT, 3, 7, 7);
+    run_on(loops, LOOPS, &both);
+    for (unsigned i = 0; i < LOOPS; i++)
+        cmd_free(both.cmds[i]);
+    assert_int_equal(reserve_out_on(0, PR_RESERVE, 1, 7, 0), SCSI_RESERVATION_CONFLICT);
+    assert_int_equal(reserve_out_on(1, PR_RESERVE, 1, 7, 0), SCSI_RESERVATION_CONFLICT);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -190,6 +321,8 @@ int main(void)
         TEST(reset_reaches_all_loops),
         TEST(resize_is_told_on_all_loops),
         TEST(removed_lun_is_gone_everywhere),
+        TEST(reservation_counts_on_all_loops),
+        TEST(reservations_race),
     };
     return unit_run(tests);
 }

@@ -137,10 +137,19 @@ bool command_target_list(const Request *request, GError **error)
     return true;
 }
 
+/* "exclusive-access by NAME; " or nothing. */
+static char *reservation(const ClientObject *lun)
+{
+    const char *type = object_string(lun, "Reservation");
+    g_autofree char *holders = object_list(lun, "ReservationHolders");
+    return *type ? g_strdup_printf("%s by %s ", type, holders) : g_strdup("");
+}
+
 static char *lun_flags(const ClientObject *lun)
 {
     const char *sync_error = object_string(lun, "SyncError");
-    return g_strconcat(object_bool(lun, "ReadOnly") ? "read-only " : "",
+    g_autofree char *reserved = reservation(lun);
+    return g_strconcat(reserved, object_bool(lun, "ReadOnly") ? "read-only " : "",
                        object_bool(lun, "Removable") ? "removable " : "",
                        object_bool(lun, "WriteCache") ? "write-cache " : "",
                        object_bool(lun, "Hung") ? "HUNG " : "", *sync_error ? "SYNC ERROR: " : "",
