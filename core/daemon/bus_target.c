@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* org.rtgt.Target1: a configured target. */
 #include "core/daemon/bus_objects.h"
+#include "core/daemon/online.h"
 #include "core/daemon/rtgt-dbus.h"
 
 typedef struct {
@@ -24,6 +25,31 @@ static gboolean get_statistics(RtgtTarget1 *interface, GDBusMethodInvocation *in
     return TRUE;
 }
 
+static gboolean add_lun(RtgtTarget1 *interface, GDBusMethodInvocation *invocation, guint number,
+                        GVariant *dict, TargetView *view)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(ConfigSettings) settings = {0};
+    const ExportLun *lun =
+        bus_read_settings(dict, &settings, &error)
+            ? online_add_lun(view->manager, view->export, number, &settings, &error)
+            : NULL;
+    g_autofree char *path = bus_lun_path(export_config(view->export)->name, number);
+    if (lun)
+        rtgt_target1_complete_add_lun(interface, invocation, path);
+    else
+        g_dbus_method_invocation_return_gerror(invocation, error);
+    return TRUE;
+}
+
+static gboolean remove_target(RtgtTarget1 *interface, GDBusMethodInvocation *invocation,
+                              TargetView *view)
+{
+    (void)interface;
+    online_remove_target(view->manager, view->export, bus_reply_empty, invocation);
+    return TRUE;
+}
+
 static void free_view(void *view, GClosure *closure)
 {
     (void)closure;
@@ -44,5 +70,7 @@ GDBusObjectSkeleton *bus_target_object(Manager *manager, Export *export)
     *view = (TargetView){manager, export};
     g_signal_connect_data(interface, "handle-get-statistics", G_CALLBACK(get_statistics), view,
                           free_view, 0);
+    g_signal_connect(interface, "handle-add-lun", G_CALLBACK(add_lun), view);
+    g_signal_connect(interface, "handle-remove", G_CALLBACK(remove_target), view);
     return bus_object(path, interface);
 }

@@ -90,12 +90,11 @@ static void add_lun(const ConfigReader *reader, Config *config, ConfigLun *lun)
         if (strcmp(target->name, lun->spec.target_name) != 0)
             continue;
         g_ptr_array_add(target->luns, lun);
-        g_ptr_array_sort(target->luns, compare_luns);
         return;
     }
     config_reader_complain(reader, lun->group, NULL, "there is no group [target %s] for it",
                            lun->spec.target_name);
-    config_lun_free(lun);
+    config_lun_unref(lun);
 }
 
 static void complain_group(const ConfigReader *reader, const Config *config, const char *group)
@@ -160,6 +159,8 @@ static void read_all(const ConfigReader *reader, Config *config, const Transport
     for (const Transport *const *transport = transports; *transport; transport++)
         g_ptr_array_add(config->transports, config_transport_read(reader, *transport));
     read_targets(reader, config, transports);
+    for (guint i = 0; i < config->targets->len; i++)
+        g_ptr_array_sort(((ConfigTarget *)config->targets->pdata[i])->luns, compare_luns);
     config_check_luns(reader, config);
 }
 
@@ -170,7 +171,7 @@ static void free_transport(void *transport)
 
 static void free_target(void *target)
 {
-    config_target_free(target);
+    config_target_unref(target);
 }
 
 Config *config_parse(const char *name, const char *text, gsize len,
@@ -187,6 +188,7 @@ Config *config_parse(const char *name, const char *text, gsize len,
         read_all(&reader, config, transports);
     if (!config_report_finish(report, error))
         return NULL;
+    config->keys = g_key_file_ref(reader.keys);
     config->warnings = config_report_steal_warnings(report);
     return g_steal_pointer(&config);
 }
@@ -210,6 +212,8 @@ void config_free(Config *config)
     if (!config)
         return;
     g_free(config->path);
+    if (config->keys)
+        g_key_file_unref(config->keys);
     g_free(config->bus);
     g_free(config->state_dir);
     g_ptr_array_unref(config->transports);

@@ -18,8 +18,9 @@ typedef struct {
     char **keys, **values;
 } ConfigTransport;
 
-/* A [lun NAME/NUMBER] group. */
+/* A [lun NAME/NUMBER] group. Shared by reference; on loop 0. */
 typedef struct {
+    unsigned refs;
     char *group;        /* as in the file */
     char *where;        /* FILE:LINE of the group */
     LunSpec spec;       /* its strings belong to this object */
@@ -27,8 +28,9 @@ typedef struct {
     char **option_values;
 } ConfigLun;
 
-/* A [target NAME] group. */
+/* A [target NAME] group. Shared by reference; on loop 0. */
 typedef struct {
+    unsigned refs;
     char *group; /* as in the file */
     char *name;
     GPtrArray *transports; /* const Transport *, in the file's order */
@@ -41,6 +43,7 @@ typedef struct {
 
 typedef struct {
     char *path;        /* of the file; absolute where it came from config_load() */
+    GKeyFile *keys;    /* the groups and keys as they are written */
     unsigned io_loops; /* 0: auto */
     unsigned poll_us;
     bool poll_auto; /* poll_us is to be chosen */
@@ -62,6 +65,28 @@ Config *config_parse(const char *name, const char *text, gsize len,
                      const Transport *const *transports, GError **error);
 void config_free(Config *config); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
+
+/* One group as its keys say, checked by the rules of the file. NULL with error, which names the key
+ * at fault. target: the name of one that is there. */
+typedef struct {
+    char **keys, **values; /* as in the file; NULL-terminated */
+} ConfigSettings;
+void config_settings_clear(ConfigSettings *settings);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ConfigSettings, config_settings_clear)
+ConfigLun *config_lun_parse(const char *target, unsigned number, const ConfigSettings *settings,
+                            GError **error);
+ConfigTarget *config_target_parse(const char *name, const ConfigSettings *settings,
+                                  const Transport *const *transports, GError **error);
+
+ConfigLun *config_lun_ref(ConfigLun *lun);
+void config_lun_unref(ConfigLun *lun); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ConfigLun, config_lun_unref)
+ConfigTarget *config_target_ref(ConfigTarget *target);
+void config_target_unref(ConfigTarget *target); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ConfigTarget, config_target_unref)
+
+/* What a path leads to: the same text for the same store. g_free(). */
+char *config_store_identity(const char *path);
 
 const ConfigTransport *config_find_transport(const Config *config, const Transport *transport);
 

@@ -160,10 +160,11 @@ static void check_file_store(const ConfigReader *reader, const char *group, cons
 ConfigLun *config_lun_read(const ConfigReader *reader, const char *group)
 {
     ConfigLun *lun = g_new0(ConfigLun, 1);
+    lun->refs = 1;
     lun->group = g_strdup(group);
     lun->where = config_reader_where(reader, group, NULL);
     if (!read_name(reader, lun)) {
-        config_lun_free(lun);
+        config_lun_unref(lun);
         return NULL;
     }
     config_check_keys(reader, group, (const char *const *const[]){own_keys, NULL});
@@ -178,9 +179,15 @@ ConfigLun *config_lun_read(const ConfigReader *reader, const char *group)
     return lun;
 }
 
-void config_lun_free(ConfigLun *lun)
+ConfigLun *config_lun_ref(ConfigLun *lun)
 {
-    if (!lun)
+    lun->refs++;
+    return lun;
+}
+
+void config_lun_unref(ConfigLun *lun)
+{
+    if (!lun || --lun->refs > 0)
         return;
     g_free(lun->group);
     g_free(lun->where);

@@ -108,7 +108,7 @@ static void check_keys(const ConfigReader *reader, const ConfigTarget *target)
 
 static void free_lun(void *lun)
 {
-    config_lun_free(lun);
+    config_lun_unref(lun);
 }
 
 ConfigTarget *config_target_read(const ConfigReader *reader, const char *group,
@@ -121,6 +121,7 @@ ConfigTarget *config_target_read(const ConfigReader *reader, const char *group,
         return NULL;
     }
     ConfigTarget *target = g_new0(ConfigTarget, 1);
+    target->refs = 1;
     target->group = g_strdup(group);
     target->name = g_steal_pointer(&name);
     target->transports = g_ptr_array_new();
@@ -134,9 +135,15 @@ ConfigTarget *config_target_read(const ConfigReader *reader, const char *group,
     return target;
 }
 
-void config_target_free(ConfigTarget *target)
+ConfigTarget *config_target_ref(ConfigTarget *target)
 {
-    if (!target)
+    target->refs++;
+    return target;
+}
+
+void config_target_unref(ConfigTarget *target)
+{
+    if (!target || --target->refs > 0)
         return;
     g_free(target->group);
     g_free(target->name);

@@ -274,6 +274,11 @@ bool lun_write_cache(const Lun *lun)
     return lun_flag(&lun->write_cache);
 }
 
+bool lun_is_block_device(const Lun *lun)
+{
+    return aio_file_is_block_device(lun->file);
+}
+
 bool lun_thin(const Lun *lun)
 {
     return lun->thin;

@@ -31,7 +31,8 @@ struct LunShard {
 LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine);
 void lun_shard_free(LunShard *shard); /* no I_T_L nexus, no request (asserted) */
 
-/* Starts the request with the shard's file, or holds it while the gate is closed. */
+/* Starts the request with the shard's file, or holds it while the gate is closed. One beyond the
+ * end of the LUN, which had been longer, ends with -ERANGE. */
 void lun_shard_submit(LunShard *shard, AioReq *req);
 /* To be called first in the done() of every request. */
 void lun_shard_request_done(LunShard *shard);

@@ -228,6 +228,9 @@ void task_fail_errno(Task *task, AioOp op, int error)
     case EACCES:
         task_fail(task, SENSE_WRITE_PROTECTED);
         return;
+    case ERANGE: /* of shard.c: the LUN has shrunk */
+        task_fail(task, SENSE_LBA_OUT_OF_RANGE);
+        return;
     case EOPNOTSUPP:
         task_fail(task, SENSE_INVALID_OPCODE);
         return;
