@@ -29,6 +29,7 @@ typedef struct {
     GPtrArray *sized;        /* EngineChange *, of null stores: the config alone */
     GPtrArray *engines;      /* EngineChange * */
     guint next;              /* of engines: how many are exchanged */
+    guint left;              /* changes of the last step that have not ended */
     GString *complaints;
     GError *error; /* why it is being undone */
     ReloadDone done;
@@ -78,10 +79,8 @@ static void reload_free(Reload *reload)
 
 static void finish(Reload *reload)
 {
-    Manager *manager = reload->manager;
-    manager->changing = false;
     if (!reload->error)
-        g_message("%s: reloaded", manager->config->path);
+        g_message("%s: reloaded", reload->config->path);
     reload->done(reload->error, reload->arg);
     reload_free(reload);
 }
@@ -248,6 +247,7 @@ static void went_back(ExportLun *lun, const GError *error, void *arg)
 static void exchange_back(Reload *reload)
 {
     if (reload->next == 0) {
+        reload->manager->changing = false;
         finish(reload);
         return;
     }
@@ -279,11 +279,14 @@ static void adopt(ExportLun *lun, ConfigLun *config)
     lun->config = config_lun_ref(config);
 }
 
-static void log_late(const GError *error, void *arg)
+/* One of the last step has ended, or is late and goes on by itself. */
+static void step_ended(const GError *error, void *arg)
 {
-    (void)arg;
+    Reload *reload = arg;
     if (error)
         g_warning("%s", error->message);
+    if (--reload->left == 0)
+        finish(reload);
 }
 
 static void adopt_size(Reload *reload, const EngineChange *change)
@@ -291,15 +294,17 @@ static void adopt_size(Reload *reload, const EngineChange *change)
     const LunSpec *spec = &change->config->spec;
     adopt(change->lun, change->config);
     uint64_t size = spec->path ? 0 : spec->size;
-    online_resize_lun(reload->manager, change->lun, size, true, log_late, NULL);
+    reload->left++;
+    online_resize_lun(reload->manager, change->lun, size, true, step_ended, reload);
 }
 
 static void withdraw(Reload *reload)
 {
+    reload->left += reload->gone_luns->len + reload->gone_targets->len;
     for (guint i = 0; i < reload->gone_luns->len; i++)
-        online_remove_lun(reload->manager, reload->gone_luns->pdata[i], log_late, NULL);
+        online_remove_lun(reload->manager, reload->gone_luns->pdata[i], step_ended, reload);
     for (guint i = 0; i < reload->gone_targets->len; i++)
-        online_remove_target(reload->manager, reload->gone_targets->pdata[i], log_late, NULL);
+        online_remove_target(reload->manager, reload->gone_targets->pdata[i], step_ended, reload);
 }
 
 static void show(Reload *reload)
@@ -321,6 +326,7 @@ static void commit(Reload *reload)
 {
     Manager *manager = reload->manager;
     manager->changing = false; /* what follows are changes like any others */
+    reload->left = 1;
     for (guint i = 0; i < reload->engines->len; i++)
         adopt_size(reload, reload->engines->pdata[i]);
     for (guint i = 0; i < reload->sized->len; i++)
@@ -329,7 +335,7 @@ static void commit(Reload *reload)
     show(reload);
     g_key_file_unref(manager->settings);
     manager->settings = g_key_file_ref(reload->config->keys);
-    finish(reload);
+    step_ended(NULL, reload);
 }
 
 /* --- engines, one after the other --------------------------------------------------------------*/
@@ -413,6 +419,7 @@ void reload_start(Manager *manager, ReloadDone done, void *arg)
     manager->changing = true;
     if (!read_file(reload)) {
         set_domain(reload->error, MANAGER_ERROR_INVALID);
+        manager->changing = false;
         finish(reload);
     } else if (!prepare(reload)) {
         set_domain(reload->error, MANAGER_ERROR_FAILED);

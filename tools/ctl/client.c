@@ -201,17 +201,23 @@ static bool find(Client *client, const char *interface, const char *key, const c
     return false;
 }
 
+bool client_find_target(Client *client, const char *name, ClientObject *out, GError **error)
+{
+    if (find(client, "Target1", "Name", name, NULL, NULL, out))
+        return true;
+    g_set_error(error, CLIENT_ERROR, CLIENT_ERROR_NOT_FOUND,
+                "there is no target %s (see rtgtctl target list)", name);
+    return false;
+}
+
 bool client_find_lun(Client *client, const char *target, const char *number, ClientObject *out,
                      GError **error)
 {
     if (find(client, "Lun1", "TargetName", target, "Number", number, out))
         return true;
-    if (find(client, "Target1", "Name", target, NULL, NULL, out))
+    if (client_find_target(client, target, out, error))
         g_set_error(error, CLIENT_ERROR, CLIENT_ERROR_NOT_FOUND, "target %s has no LUN %s", target,
                     number);
-    else
-        g_set_error(error, CLIENT_ERROR, CLIENT_ERROR_NOT_FOUND,
-                    "there is no target %s (see rtgtctl target list)", target);
     return false;
 }
 
