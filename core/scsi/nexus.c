@@ -31,8 +31,9 @@ static Itl *make_itl(Nexus *nexus, uint64_t lun_field)
         return &nexus->nowhere;
     unsigned number = lun_spec(shard->lun)->number;
     if (number >= nexus->numbers) {
-        nexus->by_number = g_renew(Itl *, nexus->by_number, number + 1);
-        for (; nexus->numbers <= number; nexus->numbers++)
+        unsigned wanted = MAX(number + 1, 2 * nexus->numbers);
+        nexus->by_number = g_renew(Itl *, nexus->by_number, wanted);
+        for (; nexus->numbers < wanted; nexus->numbers++)
             nexus->by_number[nexus->numbers] = NULL;
     }
     Itl *itl = itl_new(nexus, shard);

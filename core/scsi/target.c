@@ -134,8 +134,9 @@ static void add_to_view(Loop *loop, void *arg)
     TargetView *view = target_view(addition->target, loop);
     unsigned number = lun_spec(addition->lun)->number;
     if (number >= view->numbers) {
-        view->luns = g_renew(LunShard *, view->luns, number + 1);
-        for (; view->numbers <= number; view->numbers++)
+        unsigned wanted = MAX(number + 1, 2 * view->numbers);
+        view->luns = g_renew(LunShard *, view->luns, wanted);
+        for (; view->numbers < wanted; view->numbers++)
             view->luns[view->numbers] = NULL;
     }
     g_assert(!view->luns[number]);
