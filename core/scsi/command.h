@@ -22,7 +22,8 @@ enum {
     /* Allowed in the asymmetric access states Standby, Unavailable (SPC-4 5.15.2.4). */
     COMMAND_IN_STANDBY = 1u << 6,
     COMMAND_WHEN_UNAVAILABLE = 1u << 7,
-    COMMAND_WHEN_NOT_READY = 1u << 8, /* stopped, ejected, or being formatted */
+    COMMAND_WHEN_NOT_READY = 1u << 8,       /* stopped, ejected, or being formatted */
+    COMMAND_NEEDS_EXPLICIT_ALUA = 1u << 15, /* not there where states change implicitly only */
 };
 
 /* What it counts as in the statistics. */

@@ -3,6 +3,7 @@
 #include "core/scsi/inquiry.h"
 
 #include "core/base/bytes.h"
+#include "core/scsi/alua.h"
 #include "core/scsi/disk.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/provisioning.h"
@@ -25,6 +26,8 @@ static unsigned standard_data(Task *task, uint8_t *p)
     p[2] = 0x06; /* SPC-4 */
     p[3] = 0x12; /* HISUP, response data format 2 */
     p[4] = 96 - 5;
+    if (shard)
+        p[5] = (uint8_t)(alua_tpgs(shard->lun->alua) << 4);
     p[7] = 0x02; /* CMDQUE */
     memcpy(p + 8, VENDOR, 8);
     memcpy(p + 16, shard && !shard->lun->spec.path ? PRODUCT_NULL : PRODUCT, 16);
@@ -89,11 +92,15 @@ static unsigned device_name(const char *name, uint8_t *p)
 
 static unsigned device_identification(const Task *task, uint8_t *p)
 {
-    static const uint8_t first_port[4] = {0, 0, 0, 1};
+    const Nexus *nexus = task->nexus;
     const Lun *lun = task_lun(task);
+    uint8_t port[4], group[4];
+    put_be32(port, nexus->port);
+    put_be32(group, alua_group_id(nexus->group));
     unsigned n = naa(lun, p);
     n += t10_vendor_id(lun, p + n);
-    n += designator(p + n, BINARY, 0x14, first_port, sizeof first_port);
+    n += designator(p + n, BINARY, 0x14, port, sizeof port);
+    n += designator(p + n, BINARY, 0x15, group, sizeof group);
     n += device_name(scsi_target_name(task->nexus->target), p + n);
     return n;
 }

@@ -2,11 +2,18 @@
 /* Nexuses: which LUN a task means, and the end of a session. */
 #include "core/scsi/nexus.h"
 
+#include "core/scsi/alua.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/target_impl.h"
 #include "core/scsi/task_impl.h"
 #include "core/scsi/tmf.h"
+
+void nexus_set_port(Nexus *nexus, uint16_t port)
+{
+    nexus->port = port;
+    nexus->group = alua_group_of_port(scsi_target_alua(nexus->target), port);
+}
 
 Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *initiator,
                  const uint8_t *transport_id, size_t transport_id_len)
@@ -19,6 +26,7 @@ Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *ini
     nexus->transport_id = g_memdup2(transport_id, transport_id_len);
     nexus->transport_id_len = transport_id_len;
     nexus->nowhere.nexus = nexus;
+    nexus_set_port(nexus, 1);
     nexus->target_link.data = nexus;
     g_queue_push_tail_link(&target_view(target, home)->nexuses, &nexus->target_link);
     return nexus;

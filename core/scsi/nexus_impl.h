@@ -12,6 +12,8 @@ struct Nexus {
     char *initiator;
     uint8_t *transport_id;
     size_t transport_id_len;
+    uint16_t port;                 /* relative target port identifier */
+    const struct AluaGroup *group; /* that of the port; never NULL */
 
     Itl **by_number; /* NULL: not addressed yet, or no such LUN */
     unsigned numbers;

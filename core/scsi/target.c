@@ -14,6 +14,7 @@ struct ScsiTarget {
     TargetView *views; /* by loop_index() */
     unsigned nviews;
     unsigned luns;
+    Alua *alua;
 };
 
 ScsiTarget *scsi_target_new(const char *name, Loop *const *loops, unsigned nloops)
@@ -26,6 +27,9 @@ ScsiTarget *scsi_target_new(const char *name, Loop *const *loops, unsigned nloop
     for (unsigned i = 0; i < nloops; i++)
         target->nviews = MAX(target->nviews, loop_index(loops[i]) + 1);
     target->views = g_new0(TargetView, target->nviews);
+    const uint16_t port = 1;
+    const AluaGroupSpec all = {.id = 1, .ports = &port, .n_ports = 1};
+    target->alua = alua_new(true, false, &all, 1);
     return target;
 }
 
@@ -38,10 +42,23 @@ void scsi_target_free(ScsiTarget *target)
         g_assert(g_queue_is_empty(&target->views[i].nexuses));
         g_free(target->views[i].luns);
     }
+    alua_free(target->alua);
     g_free(target->views);
     g_free(target->loops);
     g_free(target->name);
     g_free(target);
+}
+
+void scsi_target_set_alua(ScsiTarget *target, Alua *alua)
+{
+    g_assert(target->luns == 0);
+    alua_free(target->alua);
+    target->alua = alua;
+}
+
+Alua *scsi_target_alua(const ScsiTarget *target)
+{
+    return target->alua;
 }
 
 const char *scsi_target_name(const ScsiTarget *target)
@@ -147,6 +164,7 @@ static void add_to_view(Loop *loop, void *arg)
 void scsi_target_add_lun(ScsiTarget *target, Lun *lun)
 {
     g_assert(lun_spec(lun)->number <= LUN_NUMBER_MAX);
+    lun->alua = target->alua;
     Addition addition = {.target = target, .lun = lun};
     on_loops(target->loops, target->nloops, add_to_view, &addition);
     target->luns++;

@@ -2,6 +2,7 @@
 /* The life of a task: submitted, blocked, running, answered or aborted, released. */
 #include "core/scsi/task.h"
 
+#include "core/scsi/alua.h"
 #include "core/scsi/command.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/task_impl.h"
@@ -57,7 +58,9 @@ static bool answer_early(Task *task)
         task_fail(task, itl_take_attention(task->itl));
         return true;
     }
-    if (!command || ((flags & COMMAND_NEEDS_THIN) && !task_lun(task)->thin)) {
+    if (alua_refuses(task))
+        return true;
+    if (!command || (task->itl->shard && !command_offered(command, task_lun(task)))) {
         task_fail(task, SENSE_INVALID_OPCODE);
         return true;
     }
