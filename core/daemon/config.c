@@ -83,12 +83,58 @@ static gint compare_luns(gconstpointer a, gconstpointer b)
     return (left->spec.number > right->spec.number) - (left->spec.number < right->spec.number);
 }
 
-static void add_lun(const ConfigReader *reader, Config *config, ConfigLun *lun)
+static ConfigTarget *find_target(const Config *config, const char *name)
 {
     for (guint i = 0; i < config->targets->len; i++) {
         ConfigTarget *target = config->targets->pdata[i];
-        if (strcmp(target->name, lun->spec.target_name) != 0)
-            continue;
+        if (strcmp(target->name, name) == 0)
+            return target;
+    }
+    return NULL;
+}
+
+static gint compare_port_groups(gconstpointer a, gconstpointer b)
+{
+    const ConfigPortGroup *left = *(ConfigPortGroup *const *)a;
+    const ConfigPortGroup *right = *(ConfigPortGroup *const *)b;
+    return (gint)left->spec.id - right->spec.id;
+}
+
+static bool shares_port(const AluaGroupSpec *a, const AluaGroupSpec *b)
+{
+    for (unsigned i = 0; i < a->n_ports; i++)
+        for (unsigned k = 0; k < b->n_ports; k++)
+            if (a->ports[i] == b->ports[k])
+                return true;
+    return false;
+}
+
+static void add_port_group(const ConfigReader *reader, Config *config, ConfigPortGroup *added)
+{
+    const ConfigTarget *target = find_target(config, added->target_name);
+    if (!target) {
+        config_reader_complain(reader, added->group, NULL, "there is no group [target %s] for it",
+                               added->target_name);
+        config_port_group_free(added);
+        return;
+    }
+    for (guint i = 0; i < target->port_groups->len; i++) {
+        const ConfigPortGroup *other = target->port_groups->pdata[i];
+        if (other->spec.id == added->spec.id)
+            config_reader_complain(reader, added->group, NULL, "is the same group as [%s]",
+                                   other->group);
+        if (shares_port(&other->spec, &added->spec))
+            config_reader_complain(reader, added->group, "ports", "one of them is in [%s] too",
+                                   other->group);
+    }
+    g_ptr_array_add(target->port_groups, added);
+    g_ptr_array_sort(target->port_groups, compare_port_groups);
+}
+
+static void add_lun(const ConfigReader *reader, Config *config, ConfigLun *lun)
+{
+    const ConfigTarget *target = find_target(config, lun->spec.target_name);
+    if (target) {
         g_ptr_array_add(target->luns, lun);
         return;
     }
@@ -110,8 +156,9 @@ static void complain_group(const ConfigReader *reader, const Config *config, con
     const char *meant = text_suggest(group, (const char *const *)names->pdata);
     config_reader_complain(
         reader, group, NULL,
-        "no such group; there are [%s], [target NAME] and [lun NAME/NUMBER]%s%s%s", list,
-        meant ? "; is [" : "", meant ? meant : "", meant ? "] meant?" : "");
+        "no such group; there are [%s], [target NAME], [port-group NAME/NUMBER] and [lun "
+        "NAME/NUMBER]%s%s%s",
+        list, meant ? "; is [" : "", meant ? meant : "", meant ? "] meant?" : "");
 }
 
 static bool is_fixed_group(const Config *config, const char *group)
@@ -132,7 +179,8 @@ static void read_targets(const ConfigReader *reader, Config *config,
             ConfigTarget *target = config_target_read(reader, *group, transports);
             if (target)
                 add_target(reader, config, target);
-        } else if (!g_str_has_prefix(*group, "lun ") && !is_fixed_group(config, *group)) {
+        } else if (!g_str_has_prefix(*group, "lun ") && !g_str_has_prefix(*group, "port-group ") &&
+                   !is_fixed_group(config, *group)) {
             complain_group(reader, config, *group);
         }
     }
@@ -140,6 +188,10 @@ static void read_targets(const ConfigReader *reader, Config *config,
         ConfigLun *lun = g_str_has_prefix(*group, "lun ") ? config_lun_read(reader, *group) : NULL;
         if (lun)
             add_lun(reader, config, lun);
+        ConfigPortGroup *port_group =
+            g_str_has_prefix(*group, "port-group ") ? config_port_group_read(reader, *group) : NULL;
+        if (port_group)
+            add_port_group(reader, config, port_group);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "core/daemon/config_report.h"
 #include "core/daemon/transport.h"
 #include "core/mem/arena.h"
+#include "core/scsi/alua.h"
 #include "core/scsi/lun.h"
 
 #define CONFIG_LUN_MAX 16383 /* SAM-5 4.7.7.3, flat space addressing */
@@ -28,6 +29,13 @@ typedef struct {
     char **option_values;
 } ConfigLun;
 
+/* A [port-group NAME/NUMBER] group: a target port group. */
+typedef struct {
+    char *group; /* as in the file */
+    char *target_name;
+    AluaGroupSpec spec; /* its ports belong to this object */
+} ConfigPortGroup;
+
 /* A [target NAME] group. Shared by reference; on loop 0. */
 typedef struct {
     unsigned refs;
@@ -35,10 +43,12 @@ typedef struct {
     char *name;
     GPtrArray *transports; /* const Transport *, in the file's order */
     bool allow_all;
-    GArray *allow;         /* TransportAllow, its strings belong to this object */
-    char **allow_text;     /* as in the file; NULL-terminated */
-    char **keys, **values; /* of the transports; NULL-terminated */
-    GPtrArray *luns;       /* ConfigLun *, by number */
+    GArray *allow;          /* TransportAllow, its strings belong to this object */
+    char **allow_text;      /* as in the file; NULL-terminated */
+    char **keys, **values;  /* of the transports; NULL-terminated */
+    unsigned alua;          /* by config_alua: bit 0 implicit, bit 1 explicit */
+    GPtrArray *port_groups; /* ConfigPortGroup *, by number; none: all ports are in one */
+    GPtrArray *luns;        /* ConfigLun *, by number */
 } ConfigTarget;
 
 typedef struct {
@@ -78,6 +88,10 @@ ConfigLun *config_lun_parse(const char *target, unsigned number, const ConfigSet
 ConfigTarget *config_target_parse(const char *name, const ConfigSettings *settings,
                                   const Transport *const *transports, GError **error);
 
+/* The words for AluaState in the file and on D-Bus; NULL and false: none. */
+const char *config_alua_state_name(AluaState state);
+bool config_alua_state(const char *name, AluaState *state);
+
 ConfigLun *config_lun_ref(ConfigLun *lun);
 void config_lun_unref(ConfigLun *lun); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ConfigLun, config_lun_unref)
@@ -93,4 +107,5 @@ const ConfigTransport *config_find_transport(const Config *config, const Transpo
 /* The words of the file for values that are enumerations here; NULL-terminated. */
 extern const char *const config_hugepages[]; /* by ArenaHuge */
 extern const char *const config_modes[];     /* by AioMode */
+extern const char *const config_alua[];      /* by ConfigTarget.alua */
 extern const char *const config_thin[];      /* by LunThin */

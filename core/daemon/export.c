@@ -35,12 +35,26 @@ static void free_lun(void *arg)
     g_free(lun);
 }
 
+static void set_alua(ScsiTarget *scsi, const ConfigTarget *config)
+{
+    const uint16_t port = 1;
+    const AluaGroupSpec all = {.id = 1, .ports = &port, .n_ports = 1};
+    g_autoptr(GArray) specs = g_array_new(FALSE, FALSE, sizeof(AluaGroupSpec));
+    for (guint i = 0; i < config->port_groups->len; i++)
+        g_array_append_val(specs, ((ConfigPortGroup *)config->port_groups->pdata[i])->spec);
+    if (specs->len == 0)
+        g_array_append_val(specs, all);
+    scsi_target_set_alua(scsi, alua_new(config->alua & 1, config->alua & 2,
+                                        (const AluaGroupSpec *)specs->data, specs->len));
+}
+
 Export *export_new(ConfigTarget *config, const TransportHost *host)
 {
     Export *export = g_new0(Export, 1);
     export->config = config_target_ref(config);
     export->host = host;
     export->scsi = scsi_target_new(config->name, host->io_loops, host->n_io_loops);
+    set_alua(export->scsi, config);
     export->luns = g_ptr_array_new();
     export->attachments = g_array_new(FALSE, FALSE, sizeof(Attachment));
     return export;
@@ -269,6 +283,11 @@ void export_close(Export *export, LoopFn done, void *arg)
         attachment->transport->remove_target(attachment->target, transport_left, export);
     }
     transport_left(export);
+}
+
+ScsiTarget *export_scsi(const Export *export)
+{
+    return export->scsi;
 }
 
 const ConfigTarget *export_config(const Export *export)

@@ -43,6 +43,7 @@ bool export_attach(Export *export, const Transport *transport, GError **error);
  * inside. */
 void export_close(Export *export, LoopFn done, void *arg);
 
+ScsiTarget *export_scsi(const Export *export);
 const ConfigTarget *export_config(const Export *export);
 GPtrArray *export_luns(Export *export); /* ExportLun *, those shown, by number */
 /* The transports that offer it now: const Transport *; a new array for the caller. */

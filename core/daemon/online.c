@@ -276,6 +276,35 @@ void online_resize_lun(Manager *manager, ExportLun *lun, uint64_t size, bool shr
     lun_resize(lun->lun, size, DRAIN_TIMEOUT_MS, resized, resize);
 }
 
+/* --- target port groups ------------------------------------------------------------------------*/
+
+bool online_set_group_state(Manager *manager, Export *export, unsigned group, const char *state,
+                            GError **error)
+{
+    const ConfigTarget *config = export_config(export);
+    AluaState wanted;
+    if (!passed(check_idle(manager), error))
+        return false;
+    if (!(config->alua & 1))
+        return passed(refusal(MANAGER_ERROR_NOT_SUPPORTED,
+                              "the states of target %s do not change implicitly: alua=%s",
+                              config->name, config_alua[config->alua]),
+                      error);
+    if (!config_alua_state(state, &wanted))
+        return passed(refusal(MANAGER_ERROR_INVALID,
+                              "%s: a state is active/optimized, active/non-optimized, standby, "
+                              "unavailable, offline or transitioning",
+                              state),
+                      error);
+    if (group > UINT16_MAX ||
+        !scsi_target_set_alua_state(export_scsi(export), (uint16_t)group, wanted))
+        return passed(
+            refusal(MANAGER_ERROR_NOT_FOUND, "target %s has no port group %u", config->name, group),
+            error);
+    g_message("target %s: port group %u is %s", config->name, group, state);
+    return true;
+}
+
 /* --- targets -----------------------------------------------------------------------------------*/
 
 static bool check_name(const Manager *manager, const char *name, GError **error)
@@ -346,6 +375,8 @@ void online_remove_target(Manager *manager, Export *export, OnlineDone done, voi
     const GPtrArray *luns = export_luns(export);
     for (guint i = 0; i < luns->len; i++)
         forget_group(manager, ((const ExportLun *)luns->pdata[i])->config->group);
+    for (guint i = 0; i < config->port_groups->len; i++)
+        forget_group(manager, ((const ConfigPortGroup *)config->port_groups->pdata[i])->group);
     forget_group(manager, config->group);
     Waiting *waiting = waiting_new(g_strdup_printf("target %s", config->name), done, arg);
     waiting->timer = loop_timer_start(manager->main, online_timeout_ms, target_is_late, waiting);

@@ -22,6 +22,11 @@ void online_remove_lun(Manager *manager, ExportLun *lun, OnlineDone done, void *
 void online_resize_lun(Manager *manager, ExportLun *lun, uint64_t size, bool shrink,
                        OnlineDone done, void *arg);
 
+/* Sets the state of a target port group, by its word in the keyfile: an implicit transition. False
+ * with error. */
+bool online_set_group_state(Manager *manager, Export *export, unsigned group, const char *state,
+                            GError **error);
+
 /* A target without LUNs. Blocks. NULL with error. */
 Export *online_add_target(Manager *manager, const char *name, const ConfigSettings *settings,
                           GError **error);

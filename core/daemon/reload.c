@@ -92,11 +92,18 @@ static bool is_lun(const char *group)
     return g_str_has_prefix(group, "lun ");
 }
 
-/* Keys of a LUN that is there, which can be changed in it. */
-static bool is_changeable(const char *key)
+static bool is_port_group(const char *group)
 {
-    static const char *const keys[] = {"engine", "engine-options", "mode", "size", NULL};
-    return g_strv_contains(keys, key);
+    return g_str_has_prefix(group, "port-group ");
+}
+
+/* Keys that can be changed in a LUN or port group that is there. */
+static bool is_changeable(const ConfigDifference *difference)
+{
+    static const char *const of_lun[] = {"engine", "engine-options", "mode", "size", NULL};
+    static const char *const of_port_group[] = {"state", NULL};
+    return (is_lun(difference->group) && g_strv_contains(of_lun, difference->key)) ||
+           (is_port_group(difference->group) && g_strv_contains(of_port_group, difference->key));
 }
 
 static void complain(Reload *reload, const ConfigDifference *difference)
@@ -117,6 +124,15 @@ static Export *find_export(const Manager *manager, const char *group)
     return NULL;
 }
 
+/* Whether the target of a port group was there, and stays. */
+static bool is_of_lasting_target(const Reload *reload, const char *group)
+{
+    const char *name = group + strlen("port-group ");
+    g_autofree char *target = g_strdup_printf("target %.*s", (int)strcspn(name, "/"), name);
+    return g_key_file_has_group(reload->config->keys, target) &&
+           g_key_file_has_group(reload->manager->settings, target);
+}
+
 static void judge_group(Reload *reload, const ConfigDifference *difference)
 {
     GKeyFile *keys = difference->in_new ? reload->config->keys : reload->manager->settings;
@@ -124,6 +140,9 @@ static void judge_group(Reload *reload, const ConfigDifference *difference)
     if (g_str_has_prefix(difference->group, "target ")) {
         if (difference->in_old)
             g_ptr_array_add(reload->gone_targets, find_export(reload->manager, difference->group));
+    } else if (is_port_group(difference->group)) {
+        if (is_of_lasting_target(reload, difference->group))
+            complain(reload, difference);
     } else if (!is_lun(difference->group) && *contents) { /* an empty one means nothing */
         complain(reload, difference);
     }
@@ -137,7 +156,7 @@ static void judge(Reload *reload)
         const ConfigDifference *difference = differences->pdata[i];
         if (!difference->key)
             judge_group(reload, difference);
-        else if (!is_lun(difference->group) || !is_changeable(difference->key))
+        else if (!is_changeable(difference))
             complain(reload, difference);
     }
 }
@@ -298,6 +317,19 @@ static void adopt_size(Reload *reload, const EngineChange *change)
     online_resize_lun(reload->manager, change->lun, size, true, step_ended, reload);
 }
 
+static void set_states(Reload *reload)
+{
+    const GPtrArray *targets = reload->config->targets;
+    for (guint i = 0; i < targets->len; i++) {
+        const ConfigTarget *config = targets->pdata[i];
+        Export *export = find_export(reload->manager, config->group);
+        for (guint k = 0; export && k < config->port_groups->len; k++) {
+            const AluaGroupSpec *spec = &((ConfigPortGroup *)config->port_groups->pdata[k])->spec;
+            scsi_target_set_alua_state(export_scsi(export), spec->id, spec->state);
+        }
+    }
+}
+
 static void withdraw(Reload *reload)
 {
     reload->left += reload->gone_luns->len + reload->gone_targets->len;
@@ -331,6 +363,7 @@ static void commit(Reload *reload)
         adopt_size(reload, reload->engines->pdata[i]);
     for (guint i = 0; i < reload->sized->len; i++)
         adopt_size(reload, reload->sized->pdata[i]);
+    set_states(reload);
     withdraw(reload);
     show(reload);
     g_key_file_unref(manager->settings);

@@ -49,10 +49,23 @@ static void note_lun(GKeyFile *settings, const ExportLun *lun)
     note_key(settings, config->group, "engine-options", options, "");
 }
 
+static void note_port_groups(GKeyFile *settings, const Export *export)
+{
+    const GPtrArray *groups = export_config(export)->port_groups;
+    for (guint i = 0; i < groups->len; i++) {
+        const ConfigPortGroup *config = groups->pdata[i];
+        AluaState state;
+        if (alua_get_state(scsi_target_alua(export_scsi(export)), config->spec.id, &state))
+            note_key(settings, config->group, "state", config_alua_state_name(state),
+                     config_alua_state_name(ALUA_OPTIMIZED));
+    }
+}
+
 void manager_note_settings(Manager *manager)
 {
     for (guint i = 0; i < manager->exports->len; i++) {
         const GPtrArray *luns = export_luns(manager->exports->pdata[i]);
+        note_port_groups(manager->settings, manager->exports->pdata[i]);
         for (guint k = 0; k < luns->len; k++)
             note_lun(manager->settings, luns->pdata[k]);
     }

@@ -2,6 +2,7 @@
 /* The commands that add, remove and resize, and those about the configuration file. */
 #include "core/daemon/config_text.h"
 #include "tools/ctl/commands.h"
+#include "tools/ctl/table.h"
 
 #include <string.h>
 
@@ -111,6 +112,67 @@ bool command_target_remove(const Request *request, GError **error)
     ClientObject target;
     return client_find_target(request->client, request->args[0], &target, error) &&
            remove_object(request, &target, "Target1", error);
+}
+
+/* --- target port groups ------------------------------------------------------------------------*/
+
+static char *ports_text(GVariant *ports)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (gsize i = 0; i < g_variant_n_children(ports); i++) {
+        guint32 port;
+        g_variant_get_child(ports, i, "u", &port);
+        g_string_append_printf(text, "%s%u", i ? ", " : "", port);
+    }
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+bool command_target_port_groups(const Request *request, GError **error)
+{
+    static const char *const headings[] = {">GROUP", "STATE", "PREFERRED", "PORTS", NULL};
+    ClientObject target;
+    if (!client_find_target(request->client, request->args[0], &target, error))
+        return false;
+    g_autoptr(GVariant) reply =
+        client_call(request->client, target.path, "Target1", "GetPortGroups", NULL, error);
+    if (!reply)
+        return false;
+    g_autoptr(GVariant) groups = g_variant_get_child_value(reply, 0);
+    if (request->json) {
+        print_json(groups);
+        return true;
+    }
+    g_autoptr(Table) table = table_new(4, headings);
+    for (gsize i = 0; i < g_variant_n_children(groups); i++) {
+        guint32 number;
+        const char *state;
+        gboolean preferred;
+        g_autoptr(GVariant) ports = NULL;
+        g_variant_get_child(groups, i, "(u&sb@au)", &number, &state, &preferred, &ports);
+        table_add_number(table, number);
+        table_add(table, g_strdup(state));
+        table_add(table, g_strdup(preferred ? "yes" : "no"));
+        table_add(table, ports_text(ports));
+    }
+    g_autofree char *text = table_print(table);
+    g_print("%s", text);
+    return true;
+}
+
+bool command_target_set_state(const Request *request, GError **error)
+{
+    ClientObject target;
+    uint64_t group;
+    if (!text_to_number(request->args[1], &group) || group > UINT32_MAX)
+        return bad_value(error, "%s: a port group has a number", request->args[1]);
+    if (!client_find_target(request->client, request->args[0], &target, error))
+        return false;
+    g_autoptr(GVariant) done =
+        client_call(request->client, target.path, "Target1", "SetPortGroupState",
+                    g_variant_new("(us)", (guint32)group, request->args[2]), error);
+    if (done && request->json)
+        print_json(target.properties);
+    return done != NULL;
 }
 
 /* --- LUNs --------------------------------------------------------------------------------------*/

@@ -24,6 +24,8 @@ bool command_target_list(const Request *request, GError **error);
 bool command_lun_list(const Request *request, GError **error);
 bool command_target_add(const Request *request, GError **error);
 bool command_target_remove(const Request *request, GError **error);
+bool command_target_port_groups(const Request *request, GError **error);
+bool command_target_set_state(const Request *request, GError **error);
 bool command_lun_add(const Request *request, GError **error);
 bool command_lun_remove(const Request *request, GError **error);
 bool command_lun_resize(const Request *request, GError **error);
