@@ -496,6 +496,17 @@ static void test_ctl_luns(void **state)
     expect_ctl(f, 0, "lun add --help", "--create");
 }
 
+static void test_port_groups(void **state)
+{
+    Fixture *f = fixture(state);
+    expect_property(f, TARGET_PATH, "org.rtgt.Target1", "Alua", "'implicit'");
+    expect_ctl(f, 0, "target port-groups " NAME, "    1  active/optimized  no         1\n");
+    expect_ctl(f, 0, "target set-state " NAME " 1 standby", "");
+    expect_ctl(f, 0, "target port-groups " NAME " --json", "\"standby\"");
+    expect_ctl(f, 1, "target set-state " NAME " 1 asleep", "a state is active/optimized, ");
+    expect_ctl(f, 1, "target set-state " NAME " 2 standby", "has no port group 2");
+}
+
 /* --- sessions ----------------------------------------------------------------------------------*/
 
 static void test_sessions(void **state)
@@ -650,6 +661,7 @@ int main(void)
         TEST(test_resize),
         TEST(test_targets_come_and_go),
         TEST(test_ctl_luns),
+        TEST(test_port_groups),
     };
     return unit_run(tests);
 }

@@ -210,6 +210,28 @@ static void test_what_needs_a_restart_is_named(void **state)
     expect_unchanged(f);
 }
 
+static void test_port_groups(void **state)
+{
+    Fixture *f = *state;
+    expect_refusal(f, COMMON TARGET LUN_0 LUN_1 "[port-group " A "/1]\nports=1\n",
+                   "[port-group " A "/1]: takes effect only when");
+    expect_reload(f, COMMON TARGET LUN_0 LUN_1 "[target " B "]\nallow=all\n[port-group " B
+                                               "/2]\nports=1;2\nstate=standby\n");
+    AluaState group;
+    const Alua *alua = scsi_target_alua(export_scsi(export_of(f, 1)));
+    assert_true(alua_get_state(alua, 2, &group));
+    assert_int_equal(group, ALUA_STANDBY);
+    expect_reload(f, COMMON TARGET LUN_0 LUN_1 "[target " B "]\nallow=all\n[port-group " B
+                                               "/2]\nports=1;2\nstate=unavailable\n");
+    assert_true(alua_get_state(alua, 2, &group));
+    assert_int_equal(group, ALUA_UNAVAILABLE);
+    assert_true(online_set_group_state(f->manager, export_of(f, 1), 2, "offline", NULL));
+    g_autofree char *text = NULL;
+    assert_true(save_settings(f->manager, NULL));
+    assert_true(g_file_get_contents(f->file, &text, NULL, NULL));
+    assert_non_null(strstr(text, "/2]\nports=1;2\nstate=offline\n"));
+}
+
 /* --- saving ------------------------------------------------------------------------------------*/
 
 static void expect_text(Fixture *f, const char *format)
@@ -297,6 +319,7 @@ int main(void)
         TEST(test_engines_and_sizes_change),
         TEST(test_all_or_nothing),
         TEST(test_what_needs_a_restart_is_named),
+        TEST(test_port_groups),
         TEST(test_save_keeps_what_is_true),
         cmocka_unit_test(test_edit),
     };
