@@ -60,6 +60,8 @@ typedef struct {
     char *bus;      /* system, session, none or a D-Bus address */
     bool bus_chosen;
     char *state_dir;
+    bool state_dir_chosen;
+    unsigned tmf_timeout_ms;
     ArenaConfig arena;
     size_t recv_memory;    /* bytes, resolved */
     GPtrArray *transports; /* ConfigTransport *, in main()'s order */

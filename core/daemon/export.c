@@ -74,7 +74,9 @@ static void announce_lun(const Lun *lun)
 ExportLun *export_open_lun(Export *export, ConfigLun *config, GError **error)
 {
     const TransportHost *host = export->host;
-    Lun *lun = lun_new(&config->spec, host->memory, host->io_loops, host->n_io_loops, error);
+    LunSpec spec = config->spec;
+    spec.state = host->state;
+    Lun *lun = lun_new(&spec, host->memory, host->io_loops, host->n_io_loops, error);
     if (!lun)
         return NULL;
     ExportLun *out = g_new0(ExportLun, 1);

@@ -19,6 +19,7 @@ struct Manager {
     Arena *arena;
     Memory *memory;
     ReceiveBudget *receive;
+    StateDir *state;
     TransportHost host;    /* what all transports have in common */
     GPtrArray *running;    /* Running * */
     GPtrArray *transports; /* the same, const Transport * */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/base/loop.h"
+#include "core/base/state_dir.h"
 #include "core/mem/receive.h"
 #include "core/mem/segment.h"
 #include "core/scsi/target.h"
@@ -21,6 +22,7 @@ typedef struct {
     unsigned n_io_loops;
     Memory *memory;
     ReceiveBudget *receive;
+    StateDir *state; /* NULL: nothing can be kept over a restart */
     void (*session_added)(void *arg, SessionRecord *record);   /* loop 0 */
     void (*session_removed)(void *arg, SessionRecord *record); /* loop 0; the last use */
     void *arg;

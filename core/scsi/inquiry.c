@@ -4,6 +4,7 @@
 
 #include "core/base/bytes.h"
 #include "core/scsi/alua.h"
+#include "core/scsi/atomics.h"
 #include "core/scsi/disk.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/provisioning.h"
@@ -117,6 +118,7 @@ static unsigned block_limits(const Task *task, uint8_t *p)
     const Lun *lun = task_lun(task);
     uint64_t max = disk_max_transfer_blocks(lun), best = SEGMENT_MAX >> lun->block_shift;
     p[0] = 0x01; /* WSNZ */
+    p[1] = (uint8_t)compare_and_write_max_blocks(lun);
     put_be16(p + 2, (uint16_t)MAX(4096 >> lun->block_shift, 1));
     put_be32(p + 4, (uint32_t)MIN(max, UINT32_MAX));
     put_be32(p + 8, (uint32_t)(max ? MIN(max, best) : best));
@@ -127,6 +129,10 @@ static unsigned block_limits(const Task *task, uint8_t *p)
         put_be32(p + 24, (uint32_t)CLAMP(granularity, 1, UINT32_MAX));
     }
     put_be64(p + 32, write_same_max_blocks(lun));
+    unsigned atomic = lun_atomic_blocks(lun);
+    put_be32(p + 40, atomic); /* the largest atomic transfer, its alignment and granularity */
+    put_be32(p + 44, atomic);
+    put_be32(p + 48, atomic);
     return 60;
 }
 

@@ -21,7 +21,8 @@ void lun_shard_free(LunShard *shard)
 {
     if (!shard)
         return;
-    g_assert(g_queue_is_empty(&shard->itls) && !shard->in_flight && !shard->held.head);
+    g_assert(g_queue_is_empty(&shard->itls) && !shard->in_flight && !shard->held.head &&
+             !shard->claims && g_queue_is_empty(&shard->orphans));
     engine_put(shard->engine);
     g_free(shard);
 }
@@ -53,6 +54,16 @@ void lun_shard_submit(LunShard *shard, AioReq *req)
         return;
     }
     engine_submit(shard->engine, req);
+}
+
+bool lun_shard_withdraw(LunShard *shard, AioReq *req)
+{
+    if (aio_reqs_remove(&shard->held, req))
+        return true;
+    if (!engine_withdraw(shard->engine, req))
+        return false;
+    lun_shard_request_done(shard);
+    return true;
 }
 
 static void tell_drained(LunShard *shard)

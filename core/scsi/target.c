@@ -133,11 +133,8 @@ typedef struct Removal {
 
 static void announce_change(const TargetView *view)
 {
-    for (GList *n = view->nexuses.head; n; n = n->next) {
-        const Nexus *nexus = n->data;
-        for (GList *i = nexus->itls.head; i; i = i->next)
-            itl_add_attention(i->data, SENSE_LUNS_CHANGED);
-    }
+    for (GList *n = view->nexuses.head; n; n = n->next)
+        nexus_luns_changed(n->data);
 }
 
 typedef struct {

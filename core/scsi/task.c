@@ -3,7 +3,9 @@
 #include "core/scsi/task.h"
 
 #include "core/scsi/alua.h"
+#include "core/scsi/claim.h"
 #include "core/scsi/command.h"
+#include "core/scsi/hung.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/task_impl.h"
 #include "core/scsi/tmf.h"
@@ -19,8 +21,10 @@ static void init(Task *task)
     task->sense_len = 0;
     task->data_out_wanted = task->data_in_wanted = 0;
     task->busy = 0;
-    task->failed = false;
+    task->failed = task->orphan = false;
     task->link = (GList){.data = task};
+    task->begun = false;
+    task->claim = NULL;
     task->waiters = NULL;
     task->position = task->end = task->finished = 0;
     task->store_flags = 0;
@@ -60,7 +64,8 @@ static bool answer_early(Task *task)
     }
     if (alua_refuses(task))
         return true;
-    if (!command || (task->itl->shard && !command_offered(command, task_lun(task)))) {
+    if (!command ||
+        ((flags & COMMAND_NOT_EVERYWHERE) && !command_offered(command, task_lun(task)))) {
         task_fail(task, SENSE_INVALID_OPCODE);
         return true;
     }
@@ -68,7 +73,20 @@ static bool answer_early(Task *task)
         task_fail(task, SENSE_INVALID_MESSAGE);
         return true;
     }
-    return false;
+    return hung_answers(task);
+}
+
+/* What a command may ask of others, or they of it: see claim.h. */
+static bool concerns_claims(const Task *task)
+{
+    const LunShard *shard = task->itl->shard;
+    return (task->command->flags & COMMAND_EXCLUSIVE) || (shard && shard->claims > 0);
+}
+
+void task_run(Task *task)
+{
+    task->begun = true;
+    task->command->run(task);
 }
 
 void task_start(Task *task)
@@ -81,8 +99,10 @@ void task_start(Task *task)
         task_fail_cdb(task, bad >> 3, bad & 7);
     else if ((task->command->flags & COMMAND_WRITES) && lun_write_protected(task_lun(task)))
         task_fail(task, SENSE_WRITE_PROTECTED);
+    else if (G_UNLIKELY(concerns_claims(task)))
+        claim_admit(task);
     else
-        task->command->run(task);
+        task_run(task);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -110,7 +130,7 @@ static void count(const Task *task)
     if (!shard)
         return;
     LunStats *stats = &shard->stats;
-    if (G_UNLIKELY(task->status != SCSI_GOOD))
+    if (G_UNLIKELY(task->status != SCSI_GOOD && task->status != SCSI_CONDITION_MET))
         counter_add(&stats->errors, 1);
     switch (task->command ? task->command->kind : COMMAND_OTHER) {
     case COMMAND_READ:
@@ -156,8 +176,18 @@ static bool must_be_waited_for(const Transfer *t)
     return t->state == TRANSFER_STORAGE || t->state == TRANSFER_GET_DATA;
 }
 
+static bool is_in_store(const Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
+        if (task->transfers[i].state == TRANSFER_STORAGE)
+            return true;
+    return false;
+}
+
 void task_settle(Task *task)
 {
+    if (task->state == TASK_ABORTED && task->orphan && !is_in_store(task))
+        hung_orphan_back(task);
     if (task->state == TASK_ABORTED && task->waiters && !task_may_write(task))
         tmf_task_settled(task);
     if (task->state != TASK_RUNNING || !task->failed)
@@ -219,6 +249,11 @@ void task_fail_parameter(Task *task, int byte, int bit)
     fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field, NULL);
 }
 
+static bool is_reading(AioOp op)
+{
+    return op == AIO_READ || op == AIO_EXTENT || op == AIO_PREFETCH;
+}
+
 void task_fail_errno(Task *task, AioOp op, int error)
 {
     switch (-error) {
@@ -241,7 +276,7 @@ void task_fail_errno(Task *task, AioOp op, int error)
         task_fail(task, SENSE_INTERNAL_TARGET_FAILURE);
         return;
     default:
-        task_fail(task, op == AIO_READ || op == AIO_EXTENT ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
+        task_fail(task, is_reading(op) ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
     }
 }
 
@@ -249,12 +284,29 @@ void task_fail_errno(Task *task, AioOp op, int error)
 
 bool task_may_write(const Task *task)
 {
-    if (!task->command || !(task->command->flags & COMMAND_WRITES))
+    return task->command && (task->command->flags & COMMAND_WRITES) && is_in_store(task);
+}
+
+bool task_is_orphaned_read(const Task *task)
+{
+    if (task->state != TASK_ABORTED || task_may_write(task))
         return false;
-    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
-        if (task->transfers[i].state == TRANSFER_STORAGE)
-            return true;
-    return false;
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        TransferState state = task->transfers[i].state;
+        if (state != TRANSFER_IDLE && state != TRANSFER_STORAGE)
+            return false;
+    }
+    return true;
+}
+
+/* What waits at the LUN's gate, or for a place in the engine, is not waited for. */
+static void withdraw_requests(Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        Transfer *t = &task->transfers[i];
+        if (t->state == TRANSFER_STORAGE && lun_shard_withdraw(task->itl->shard, &t->req))
+            t->state = TRANSFER_READY;
+    }
 }
 
 static void cancel_moves(Task *task)
@@ -272,6 +324,7 @@ static void abort_blocked(Task *task)
     task->state = TASK_ABORTED;
     g_queue_unlink(&itl->blocked, &task->link);
     task->transport->released(task);
+    itl_start_blocked(itl);
     nexus_task_released(itl);
 }
 
@@ -286,7 +339,10 @@ void task_abort(Task *task)
     task->busy++;
     if (task->state == TASK_RUNNING) {
         task->state = TASK_ABORTED;
+        withdraw_requests(task);
         end_waiting_transfers(task);
+        if (is_in_store(task))
+            hung_orphan_add(task);
     }
     cancel_moves(task);
     task_unbusy(task);

@@ -13,6 +13,7 @@ typedef struct Task Task;
 typedef struct Nexus Nexus;     /* nexus.h */
 typedef struct Itl Itl;         /* itl.h */
 typedef struct Command Command; /* command.h */
+typedef struct Claim Claim;     /* claim.h */
 typedef struct Transfer Transfer;
 
 #define TASK_CDB_MAX   32
@@ -116,6 +117,11 @@ struct Task {
     unsigned busy;          /* transfers under way: what they hold keeps the task alive */
     bool failed;            /* the status is settled, and it is not GOOD */
     GList link;             /* in the I_T_L nexus's list of tasks */
+    bool begun;             /* its command runs: it has not yet left the task set */
+    Claim *claim;           /* on the blocks that it touches; NULL: none is needed */
+    bool orphan;            /* aborted, and a request of it is with the store: hung.h */
+    GList orphan_link;      /* in LunShard.orphans */
+    int64_t aborted_at;     /* monotonic, us */
     GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
     uint64_t position, end; /* bytes of the command's data begun, and all */
     uint64_t finished;      /* bytes sent to the initiator, or written, in order */
@@ -125,6 +131,10 @@ struct Task {
     void (*fetched)(Transfer *transfer);          /* of a parameter list */
     Transfer transfers[TASK_TRANSFERS];
 };
+
+/* Aborted, and nothing is left of it but requests to the store that change nothing: whoever asked
+ * for the abort may use its tag again. */
+bool task_is_orphaned_read(const Task *task);
 
 /* Starts the command; answers come by the transport's functions, possibly inside this call. */
 void task_submit(Task *task);

@@ -8,6 +8,8 @@
 
 /* Of itl.c alone: the task's turn has come. */
 void task_start(Task *task);
+/* Of claim.c and task.c alone: nothing keeps it from being done. */
+void task_run(Task *task);
 
 /* Status GOOD, with the last data when `last` is not NULL. */
 void task_complete(Task *task, Transfer *last);

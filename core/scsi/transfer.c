@@ -74,6 +74,30 @@ int iov_slice(const struct iovec *iov, int iovcnt, size_t offset, size_t len, st
     return n;
 }
 
+size_t iov_compare(const struct iovec *iov, int iovcnt, size_t a, size_t b, size_t len)
+{
+    struct iovec left[SEGMENT_IOVS], right[SEGMENT_IOVS];
+    iov_slice(iov, iovcnt, a, len, left);
+    iov_slice(iov, iovcnt, b, len, right);
+    struct iovec *l = left, *r = right;
+    for (size_t done = 0; done < len;) {
+        size_t n = MIN(l->iov_len, r->iov_len);
+        const uint8_t *p = l->iov_base, *q = r->iov_base;
+        if (memcmp(p, q, n) != 0) {
+            size_t i = 0;
+            while (p[i] == q[i])
+                i++;
+            return done + i;
+        }
+        done += n;
+        *l = (struct iovec){(uint8_t *)l->iov_base + n, l->iov_len - n};
+        *r = (struct iovec){(uint8_t *)r->iov_base + n, r->iov_len - n};
+        l += l->iov_len == 0;
+        r += r->iov_len == 0;
+    }
+    return len;
+}
+
 /* --- data-out --------------------------------------------------------------------------------- */
 
 static void data_got(DataMove *move, int error)

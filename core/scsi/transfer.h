@@ -22,6 +22,10 @@ void transfer_end(Transfer *transfer);
 /* The part of an I/O vector that is [offset, offset + len); how many elements it takes. */
 int iov_slice(const struct iovec *iov, int iovcnt, size_t offset, size_t len, struct iovec *out);
 
+/* The offset of the first difference of the bytes [a, a + len) and [b, b + len) of an I/O vector of
+ * at most SEGMENT_IOVS elements; len: none. */
+size_t iov_compare(const struct iovec *iov, int iovcnt, size_t a, size_t b, size_t len);
+
 /* Fetches bytes [offset, offset + len) of the data-out to the front of the segment; immediate data
  * is copied. Uses transfer->iov. */
 void transfer_fetch(Transfer *transfer, uint32_t offset, uint32_t len, TransferFn then);

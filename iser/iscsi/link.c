@@ -73,7 +73,8 @@ static PortalLink *find_session(const PortalLink *link)
 {
     for (GList *l = link->portal->links.head; l; l = l->next) {
         PortalLink *other = l->data;
-        if (other != link && other->state == LINK_SESSION && same_port(link, other))
+        if (other != link && other->state == LINK_SESSION && !other->given_up &&
+            same_port(link, other))
             return other;
     }
     return NULL;
@@ -256,6 +257,18 @@ static void wake_waiting(IscsiPortal *portal)
         if (link->state == LINK_WAITING)
             try_register(link);
     }
+}
+
+static void give_up(void *arg)
+{
+    PortalLink *link = arg;
+    link->given_up = true;
+    wake_waiting(link->portal);
+}
+
+void portal_give_up(PortalLink *link)
+{
+    ask(link, give_up);
 }
 
 /* --- the rest ----------------------------------------------------------------------------------*/
