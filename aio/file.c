@@ -237,6 +237,18 @@ int aio_file_refresh_size(AioFile *file)
     return res;
 }
 
+int aio_file_resize(AioFile *file, uint64_t size)
+{
+    AioStore *store = file->store;
+
+    if (store->block)
+        return -EINVAL;
+    if (!store->null && ftruncate(store->fd, (off_t)size) < 0)
+        return -errno;
+    __atomic_store_n(&store->size, size, __ATOMIC_RELAXED);
+    return 0;
+}
+
 uint64_t aio_file_size(const AioFile *file)
 {
     return __atomic_load_n(&file->store->size, __ATOMIC_RELAXED);

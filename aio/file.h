@@ -36,6 +36,11 @@ int aio_file_sync(AioFile *file);
 /* Asks the kernel again for the size (a resized file or device); 0 or -errno. */
 int aio_file_refresh_size(AioFile *file);
 
+/* Makes the store longer or shorter, and knows it; what a shorter one loses is gone. Durable with
+ * the next sync. -EINVAL for a block device, whose size is not ours. The caller sees to requests
+ * beyond the new end, which would make the file longer again. 0 or -errno. */
+int aio_file_resize(AioFile *file, uint64_t size);
+
 uint64_t aio_file_size(const AioFile *file); /* bytes; MT-SAFE */
 AioMode aio_file_mode(const AioFile *file);
 bool aio_file_read_only(const AioFile *file);

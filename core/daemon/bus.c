@@ -106,22 +106,65 @@ static void pool_low(void *arg, const char *pool, uint64_t left, uint64_t limit)
     bus_manager_pool_low(G_DBUS_OBJECT_MANAGER(bus->objects), pool, left, limit);
 }
 
-static void show_export(Bus *bus, Export *export)
+static void lun_added(void *arg, ExportLun *lun)
 {
+    Bus *bus = arg;
+    show(bus, bus_lun_object(bus->manager, lun));
+}
+
+static void lun_removed(void *arg, ExportLun *lun)
+{
+    Bus *bus = arg;
+    g_autofree char *path = bus_lun_path(lun->config->spec.target_name, lun->config->spec.number);
+    g_dbus_object_manager_server_unexport(bus->objects, path);
+}
+
+static void lun_changed(void *arg, ExportLun *lun)
+{
+    Bus *bus = arg;
+    g_autofree char *path = bus_lun_path(lun->config->spec.target_name, lun->config->spec.number);
+    g_autoptr(GDBusObject) object =
+        g_dbus_object_manager_get_object(G_DBUS_OBJECT_MANAGER(bus->objects), path);
+    if (object)
+        bus_lun_changed(object, lun);
+}
+
+static void target_added(void *arg, Export *export)
+{
+    Bus *bus = arg;
     show(bus, bus_target_object(bus->manager, export));
     const GPtrArray *luns = export_luns(export);
     for (guint i = 0; i < luns->len; i++)
-        show(bus, bus_lun_object(luns->pdata[i]));
+        lun_added(bus, luns->pdata[i]);
+}
+
+static void target_removed(void *arg, Export *export)
+{
+    Bus *bus = arg;
+    const GPtrArray *luns = export_luns(export);
+    for (guint i = 0; i < luns->len; i++)
+        lun_removed(bus, luns->pdata[i]);
+    g_autofree char *path = bus_target_path(export_config(export)->name);
+    g_dbus_object_manager_server_unexport(bus->objects, path);
 }
 
 static void show_all(Bus *bus)
 {
-    static const ManagerWatch watch = {session_added, session_removed, pool_low};
+    static const ManagerWatch watch = {
+        .session_added = session_added,
+        .session_removed = session_removed,
+        .target_added = target_added,
+        .target_removed = target_removed,
+        .lun_added = lun_added,
+        .lun_removed = lun_removed,
+        .lun_changed = lun_changed,
+        .pool_low = pool_low,
+    };
     const GPtrArray *exports = manager_exports(bus->manager);
     const GPtrArray *sessions = manager_sessions(bus->manager);
     show(bus, bus_manager_object(bus->manager));
     for (guint i = 0; i < exports->len; i++)
-        show_export(bus, exports->pdata[i]);
+        target_added(bus, exports->pdata[i]);
     for (guint i = 0; i < sessions->len; i++)
         session_added(bus, sessions->pdata[i]);
     manager_watch(bus->manager, &watch, bus);

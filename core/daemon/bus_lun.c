@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* org.rtgt.Lun1: a logical unit, and the exchange of its engine. */
+/* org.rtgt.Lun1: a logical unit, and what can be changed of it. */
 #include "core/daemon/bus_objects.h"
 #include "core/daemon/exchange.h"
+#include "core/daemon/online.h"
 #include "core/daemon/rtgt-dbus.h"
 #include "core/scsi/reserve.h"
 
@@ -155,60 +156,35 @@ static void exchange_done(ExportLun *lun, const GError *error, void *arg)
     g_free(call);
 }
 
-/* An option's value as the keyfile would have it; NULL: of a type that no option has. */
-static char *option_text(GVariant *value)
+/* Takes "mode" out of the settings; NULL: it is not there. */
+static char *take_mode(ConfigSettings *settings)
 {
-    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
-        return g_variant_dup_string(value, NULL);
-    if (g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN))
-        return g_strdup(g_variant_get_boolean(value) ? "on" : "off");
-    static const char numbers[] = "ynqiuxt";
-    bool number = strchr(numbers, *g_variant_get_type_string(value)) != NULL;
-    return number ? g_variant_print(value, FALSE) : NULL;
-}
-
-/* Takes "mode" out of the options, and the others apart; false with error for a wrong type. */
-static bool read_options(GVariant *options, GStrvBuilder *keys, GStrvBuilder *values, char **mode,
-                         GError **error)
-{
-    GVariantIter iter;
-    const char *key;
-    GVariant *boxed;
-    g_variant_iter_init(&iter, options);
-    while (g_variant_iter_next(&iter, "{&sv}", &key, &boxed)) {
-        g_autoptr(GVariant) value = boxed;
-        g_autofree char *text = option_text(value);
-        if (!text) {
-            g_set_error(error, MANAGER_ERROR, MANAGER_ERROR_INVALID,
-                        "option %s: its value is a string, a number or a boolean", key);
-            return false;
-        }
-        if (strcmp(key, "mode") == 0) {
-            g_free(*mode);
-            *mode = g_steal_pointer(&text);
+    for (unsigned i = 0; settings->keys[i]; i++) {
+        if (strcmp(settings->keys[i], "mode") != 0)
             continue;
+        char *mode = settings->values[i];
+        g_free(settings->keys[i]);
+        for (; settings->keys[i]; i++) {
+            settings->keys[i] = settings->keys[i + 1];
+            settings->values[i] = settings->values[i + 1];
         }
-        g_strv_builder_add(keys, key);
-        g_strv_builder_add(values, text);
+        return mode;
     }
-    return true;
+    return NULL;
 }
 
 static gboolean set_engine(RtgtLun1 *interface, GDBusMethodInvocation *invocation,
                            const char *engine, GVariant *options, ExportLun *lun)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *mode = NULL;
-    g_autoptr(GStrvBuilder) key_builder = g_strv_builder_new();
-    g_autoptr(GStrvBuilder) value_builder = g_strv_builder_new();
-    bool good = read_options(options, key_builder, value_builder, &mode, &error);
-    g_auto(GStrv) keys = g_strv_builder_end(key_builder);
-    g_auto(GStrv) values = g_strv_builder_end(value_builder);
+    g_auto(ConfigSettings) settings = {0};
+    bool good = bus_read_settings(options, &settings, &error);
+    g_autofree char *mode = take_mode(&settings);
     const ExchangeRequest request = {.engine = engine,
                                      .mode = mode,
-                                     .keys = (const char *const *)keys,
-                                     .values = (const char *const *)values,
-                                     .n = g_strv_length(keys)};
+                                     .keys = (const char *const *)settings.keys,
+                                     .values = (const char *const *)settings.values,
+                                     .n = g_strv_length(settings.keys)};
     PendingCall *call = g_new(PendingCall, 1);
     *call = (PendingCall){g_object_ref(interface), invocation};
     if (!good || !exchange_start(lun, &request, exchange_done, call, &error)) {
@@ -219,7 +195,39 @@ static gboolean set_engine(RtgtLun1 *interface, GDBusMethodInvocation *invocatio
     return TRUE;
 }
 
-GDBusObjectSkeleton *bus_lun_object(ExportLun *lun)
+static void resized(const GError *error, void *arg)
+{
+    PendingCall *call = arg;
+    if (error)
+        g_dbus_method_invocation_return_gerror(call->invocation, error);
+    else
+        rtgt_lun1_complete_resize(call->interface, call->invocation);
+    g_object_unref(call->interface);
+    g_free(call);
+}
+
+static gboolean resize(RtgtLun1 *interface, GDBusMethodInvocation *invocation, guint64 size,
+                       gboolean shrink, ExportLun *lun)
+{
+    PendingCall *call = g_new(PendingCall, 1);
+    *call = (PendingCall){g_object_ref(interface), invocation};
+    online_resize_lun(bus_manager_of(interface), lun, size, shrink, resized, call);
+    return TRUE;
+}
+
+static gboolean remove_lun(RtgtLun1 *interface, GDBusMethodInvocation *invocation, ExportLun *lun)
+{
+    online_remove_lun(bus_manager_of(interface), lun, bus_reply_empty, invocation);
+    return TRUE;
+}
+
+void bus_lun_changed(GDBusObject *object, const ExportLun *lun)
+{
+    g_autoptr(GDBusInterface) interface = g_dbus_object_get_interface(object, "org.rtgt.Lun1");
+    show_engine(RTGT_LUN1(interface), lun);
+}
+
+GDBusObjectSkeleton *bus_lun_object(Manager *manager, ExportLun *lun)
 {
     const LunSpec *spec = lun_spec(lun->lun);
     g_autofree char *target = bus_target_path(spec->target_name);
@@ -238,5 +246,8 @@ GDBusObjectSkeleton *bus_lun_object(ExportLun *lun)
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), lun);
     g_signal_connect(interface, "handle-clear-sync-error", G_CALLBACK(clear_sync_error), lun);
     g_signal_connect(interface, "handle-set-engine", G_CALLBACK(set_engine), lun);
+    g_signal_connect(interface, "handle-resize", G_CALLBACK(resize), lun);
+    g_signal_connect(interface, "handle-remove", G_CALLBACK(remove_lun), lun);
+    bus_set_manager(interface, manager);
     return bus_object(path, interface);
 }

@@ -2,7 +2,10 @@
 /* org.rtgt.Manager1: the daemon as a whole. */
 #include "core/daemon/bus.h"
 #include "core/daemon/bus_objects.h"
+#include "core/daemon/online.h"
+#include "core/daemon/reload.h"
 #include "core/daemon/rtgt-dbus.h"
+#include "core/daemon/save.h"
 
 #include <config.h>
 
@@ -24,6 +27,38 @@ static gboolean get_statistics(RtgtManager1 *interface, GDBusMethodInvocation *i
     };
     rtgt_manager1_complete_get_statistics(interface, invocation,
                                           bus_counters(counters, G_N_ELEMENTS(counters)));
+    return TRUE;
+}
+
+static gboolean add_target(RtgtManager1 *interface, GDBusMethodInvocation *invocation,
+                           const char *name, GVariant *dict, Manager *manager)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(ConfigSettings) settings = {0};
+    const Export *export = bus_read_settings(dict, &settings, &error)
+                               ? online_add_target(manager, name, &settings, &error)
+                               : NULL;
+    g_autofree char *path = bus_target_path(name);
+    if (export)
+        rtgt_manager1_complete_add_target(interface, invocation, path);
+    else
+        g_dbus_method_invocation_return_gerror(invocation, error);
+    return TRUE;
+}
+
+static gboolean reload(RtgtManager1 *interface, GDBusMethodInvocation *invocation, Manager *manager)
+{
+    (void)interface;
+    reload_start(manager, bus_reply_empty, invocation);
+    return TRUE;
+}
+
+static gboolean save(RtgtManager1 *interface, GDBusMethodInvocation *invocation, Manager *manager)
+{
+    g_autoptr(GError) error = NULL;
+    (void)interface;
+    save_settings(manager, &error);
+    bus_reply_empty(error, invocation);
     return TRUE;
 }
 
@@ -61,6 +96,9 @@ GDBusObjectSkeleton *bus_manager_object(Manager *manager)
                  (guint64)config->recv_memory, "huge-pages", config_hugepages[config->arena.huge],
                  "transports", transports, "portals", portals(manager), "engines", engines(), NULL);
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), manager);
+    g_signal_connect(interface, "handle-add-target", G_CALLBACK(add_target), manager);
+    g_signal_connect(interface, "handle-reload", G_CALLBACK(reload), manager);
+    g_signal_connect(interface, "handle-save", G_CALLBACK(save), manager);
     return bus_object(BUS_ROOT "/manager", interface);
 }
 

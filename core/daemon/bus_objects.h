@@ -14,12 +14,26 @@ char *bus_session_path(uint64_t id);
 /* New references; what they show must outlive them. */
 GDBusObjectSkeleton *bus_manager_object(Manager *manager);
 GDBusObjectSkeleton *bus_target_object(Manager *manager, Export *export);
-GDBusObjectSkeleton *bus_lun_object(ExportLun *lun);
+GDBusObjectSkeleton *bus_lun_object(Manager *manager, ExportLun *lun);
 GDBusObjectSkeleton *bus_session_object(SessionRecord *record);
 
 /* Emits PoolLow of the manager's object among these. */
 void bus_manager_pool_low(GDBusObjectManager *objects, const char *pool, uint64_t left,
                           uint64_t limit);
+
+/* The engine at work has changed. */
+void bus_lun_changed(GDBusObject *object, const ExportLun *lun);
+
+/* The manager that an interface belongs to, for its methods. */
+void bus_set_manager(void *interface, Manager *manager);
+Manager *bus_manager_of(void *interface);
+
+/* Answers the GDBusMethodInvocation of a method without results: an OnlineDone. */
+void bus_reply_empty(const GError *error, void *invocation);
+
+/* Settings of a keyfile group from a{sv}: strings, numbers, booleans, and lists of strings. False
+ * with error; config_settings_clear() in any case. */
+bool bus_read_settings(GVariant *dict, ConfigSettings *out, GError **error);
 
 /* An object with this one interface, whose reference it takes. */
 GDBusObjectSkeleton *bus_object(const char *path, void *interface);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* org.rtgt.Target1: a configured target. */
 #include "core/daemon/bus_objects.h"
+#include "core/daemon/online.h"
 #include "core/daemon/rtgt-dbus.h"
 
 typedef struct {
@@ -24,6 +25,70 @@ static gboolean get_statistics(RtgtTarget1 *interface, GDBusMethodInvocation *in
     return TRUE;
 }
 
+static gboolean add_lun(RtgtTarget1 *interface, GDBusMethodInvocation *invocation, guint number,
+                        GVariant *dict, TargetView *view)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(ConfigSettings) settings = {0};
+    const ExportLun *lun =
+        bus_read_settings(dict, &settings, &error)
+            ? online_add_lun(view->manager, view->export, number, &settings, &error)
+            : NULL;
+    g_autofree char *path = bus_lun_path(export_config(view->export)->name, number);
+    if (lun)
+        rtgt_target1_complete_add_lun(interface, invocation, path);
+    else
+        g_dbus_method_invocation_return_gerror(invocation, error);
+    return TRUE;
+}
+
+static gboolean remove_target(RtgtTarget1 *interface, GDBusMethodInvocation *invocation,
+                              TargetView *view)
+{
+    (void)interface;
+    online_remove_target(view->manager, view->export, bus_reply_empty, invocation);
+    return TRUE;
+}
+
+static gboolean set_group_state(RtgtTarget1 *interface, GDBusMethodInvocation *invocation,
+                                guint group, const char *state, TargetView *view)
+{
+    g_autoptr(GError) error = NULL;
+    (void)interface;
+    online_set_group_state(view->manager, view->export, group, state, &error);
+    bus_reply_empty(error, invocation);
+    return TRUE;
+}
+
+static void add_port_group(GVariantBuilder *builder, const Export *export,
+                           const AluaGroupSpec *spec)
+{
+    AluaState state = ALUA_OPTIMIZED;
+    GVariantBuilder ports;
+    g_variant_builder_init(&ports, G_VARIANT_TYPE("au"));
+    for (unsigned i = 0; i < spec->n_ports; i++)
+        g_variant_builder_add(&ports, "u", spec->ports[i]);
+    alua_get_state(scsi_target_alua(export_scsi(export)), spec->id, &state);
+    g_variant_builder_add(builder, "(usbau)", spec->id, config_alua_state_name(state),
+                          (gboolean)spec->preferred, &ports);
+}
+
+static gboolean get_port_groups(RtgtTarget1 *interface, GDBusMethodInvocation *invocation,
+                                TargetView *view)
+{
+    static const uint16_t port = 1;
+    const AluaGroupSpec all = {.id = 1, .ports = &port, .n_ports = 1};
+    const GPtrArray *groups = export_config(view->export)->port_groups;
+    GVariantBuilder builder;
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a(usbau)"));
+    for (guint i = 0; i < groups->len; i++)
+        add_port_group(&builder, view->export, &((const ConfigPortGroup *)groups->pdata[i])->spec);
+    if (groups->len == 0)
+        add_port_group(&builder, view->export, &all);
+    rtgt_target1_complete_get_port_groups(interface, invocation, g_variant_builder_end(&builder));
+    return TRUE;
+}
+
 static void free_view(void *view, GClosure *closure)
 {
     (void)closure;
@@ -39,10 +104,15 @@ GDBusObjectSkeleton *bus_target_object(Manager *manager, Export *export)
 
     RtgtTarget1 *interface = rtgt_target1_skeleton_new();
     g_object_set(interface, "name", config->name, "transports", names, "allow", config->allow_text,
-                 "parameters", bus_strings(config->keys, config->values), NULL);
+                 "parameters", bus_strings(config->keys, config->values), "alua",
+                 config_alua[config->alua], NULL);
     TargetView *view = g_new(TargetView, 1);
     *view = (TargetView){manager, export};
     g_signal_connect_data(interface, "handle-get-statistics", G_CALLBACK(get_statistics), view,
                           free_view, 0);
+    g_signal_connect(interface, "handle-add-lun", G_CALLBACK(add_lun), view);
+    g_signal_connect(interface, "handle-set-port-group-state", G_CALLBACK(set_group_state), view);
+    g_signal_connect(interface, "handle-get-port-groups", G_CALLBACK(get_port_groups), view);
+    g_signal_connect(interface, "handle-remove", G_CALLBACK(remove_target), view);
     return bus_object(path, interface);
 }

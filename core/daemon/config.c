@@ -90,19 +90,64 @@ static gint compare_luns(gconstpointer a, gconstpointer b)
     return (left->spec.number > right->spec.number) - (left->spec.number < right->spec.number);
 }
 
-static void add_lun(const ConfigReader *reader, Config *config, ConfigLun *lun)
+static ConfigTarget *find_target(const Config *config, const char *name)
 {
     for (guint i = 0; i < config->targets->len; i++) {
         ConfigTarget *target = config->targets->pdata[i];
-        if (strcmp(target->name, lun->spec.target_name) != 0)
-            continue;
+        if (strcmp(target->name, name) == 0)
+            return target;
+    }
+    return NULL;
+}
+
+static gint compare_port_groups(gconstpointer a, gconstpointer b)
+{
+    const ConfigPortGroup *left = *(ConfigPortGroup *const *)a;
+    const ConfigPortGroup *right = *(ConfigPortGroup *const *)b;
+    return (gint)left->spec.id - right->spec.id;
+}
+
+static bool shares_port(const AluaGroupSpec *a, const AluaGroupSpec *b)
+{
+    for (unsigned i = 0; i < a->n_ports; i++)
+        for (unsigned k = 0; k < b->n_ports; k++)
+            if (a->ports[i] == b->ports[k])
+                return true;
+    return false;
+}
+
+static void add_port_group(const ConfigReader *reader, Config *config, ConfigPortGroup *added)
+{
+    const ConfigTarget *target = find_target(config, added->target_name);
+    if (!target) {
+        config_reader_complain(reader, added->group, NULL, "there is no group [target %s] for it",
+                               added->target_name);
+        config_port_group_free(added);
+        return;
+    }
+    for (guint i = 0; i < target->port_groups->len; i++) {
+        const ConfigPortGroup *other = target->port_groups->pdata[i];
+        if (other->spec.id == added->spec.id)
+            config_reader_complain(reader, added->group, NULL, "is the same group as [%s]",
+                                   other->group);
+        if (shares_port(&other->spec, &added->spec))
+            config_reader_complain(reader, added->group, "ports", "one of them is in [%s] too",
+                                   other->group);
+    }
+    g_ptr_array_add(target->port_groups, added);
+    g_ptr_array_sort(target->port_groups, compare_port_groups);
+}
+
+static void add_lun(const ConfigReader *reader, Config *config, ConfigLun *lun)
+{
+    const ConfigTarget *target = find_target(config, lun->spec.target_name);
+    if (target) {
         g_ptr_array_add(target->luns, lun);
-        g_ptr_array_sort(target->luns, compare_luns);
         return;
     }
     config_reader_complain(reader, lun->group, NULL, "there is no group [target %s] for it",
                            lun->spec.target_name);
-    config_lun_free(lun);
+    config_lun_unref(lun);
 }
 
 static void complain_group(const ConfigReader *reader, const Config *config, const char *group)
@@ -118,8 +163,9 @@ static void complain_group(const ConfigReader *reader, const Config *config, con
     const char *meant = text_suggest(group, (const char *const *)names->pdata);
     config_reader_complain(
         reader, group, NULL,
-        "no such group; there are [%s], [target NAME] and [lun NAME/NUMBER]%s%s%s", list,
-        meant ? "; is [" : "", meant ? meant : "", meant ? "] meant?" : "");
+        "no such group; there are [%s], [target NAME], [port-group NAME/NUMBER] and [lun "
+        "NAME/NUMBER]%s%s%s",
+        list, meant ? "; is [" : "", meant ? meant : "", meant ? "] meant?" : "");
 }
 
 static bool is_fixed_group(const Config *config, const char *group)
@@ -140,7 +186,8 @@ static void read_targets(const ConfigReader *reader, Config *config,
             ConfigTarget *target = config_target_read(reader, *group, transports);
             if (target)
                 add_target(reader, config, target);
-        } else if (!g_str_has_prefix(*group, "lun ") && !is_fixed_group(config, *group)) {
+        } else if (!g_str_has_prefix(*group, "lun ") && !g_str_has_prefix(*group, "port-group ") &&
+                   !is_fixed_group(config, *group)) {
             complain_group(reader, config, *group);
         }
     }
@@ -148,6 +195,10 @@ static void read_targets(const ConfigReader *reader, Config *config,
         ConfigLun *lun = g_str_has_prefix(*group, "lun ") ? config_lun_read(reader, *group) : NULL;
         if (lun)
             add_lun(reader, config, lun);
+        ConfigPortGroup *port_group =
+            g_str_has_prefix(*group, "port-group ") ? config_port_group_read(reader, *group) : NULL;
+        if (port_group)
+            add_port_group(reader, config, port_group);
     }
 }
 
@@ -167,6 +218,8 @@ static void read_all(const ConfigReader *reader, Config *config, const Transport
     for (const Transport *const *transport = transports; *transport; transport++)
         g_ptr_array_add(config->transports, config_transport_read(reader, *transport));
     read_targets(reader, config, transports);
+    for (guint i = 0; i < config->targets->len; i++)
+        g_ptr_array_sort(((ConfigTarget *)config->targets->pdata[i])->luns, compare_luns);
     config_check_luns(reader, config);
 }
 
@@ -177,7 +230,7 @@ static void free_transport(void *transport)
 
 static void free_target(void *target)
 {
-    config_target_free(target);
+    config_target_unref(target);
 }
 
 Config *config_parse(const char *name, const char *text, gsize len,
@@ -194,6 +247,7 @@ Config *config_parse(const char *name, const char *text, gsize len,
         read_all(&reader, config, transports);
     if (!config_report_finish(report, error))
         return NULL;
+    config->keys = g_key_file_ref(reader.keys);
     config->warnings = config_report_steal_warnings(report);
     return g_steal_pointer(&config);
 }
@@ -217,6 +271,8 @@ void config_free(Config *config)
     if (!config)
         return;
     g_free(config->path);
+    if (config->keys)
+        g_key_file_unref(config->keys);
     g_free(config->bus);
     g_free(config->state_dir);
     g_ptr_array_unref(config->transports);

@@ -5,6 +5,7 @@
 #include "core/daemon/config_report.h"
 #include "core/daemon/transport.h"
 #include "core/mem/arena.h"
+#include "core/scsi/alua.h"
 #include "core/scsi/lun.h"
 
 #define CONFIG_LUN_MAX 16383 /* SAM-5 4.7.7.3, flat space addressing */
@@ -18,8 +19,9 @@ typedef struct {
     char **keys, **values;
 } ConfigTransport;
 
-/* A [lun NAME/NUMBER] group. */
+/* A [lun NAME/NUMBER] group. Shared by reference; on loop 0. */
 typedef struct {
+    unsigned refs;
     char *group;        /* as in the file */
     char *where;        /* FILE:LINE of the group */
     LunSpec spec;       /* its strings belong to this object */
@@ -27,20 +29,31 @@ typedef struct {
     char **option_values;
 } ConfigLun;
 
-/* A [target NAME] group. */
+/* A [port-group NAME/NUMBER] group: a target port group. */
 typedef struct {
+    char *group; /* as in the file */
+    char *target_name;
+    AluaGroupSpec spec; /* its ports belong to this object */
+} ConfigPortGroup;
+
+/* A [target NAME] group. Shared by reference; on loop 0. */
+typedef struct {
+    unsigned refs;
     char *group; /* as in the file */
     char *name;
     GPtrArray *transports; /* const Transport *, in the file's order */
     bool allow_all;
-    GArray *allow;         /* TransportAllow, its strings belong to this object */
-    char **allow_text;     /* as in the file; NULL-terminated */
-    char **keys, **values; /* of the transports; NULL-terminated */
-    GPtrArray *luns;       /* ConfigLun *, by number */
+    GArray *allow;          /* TransportAllow, its strings belong to this object */
+    char **allow_text;      /* as in the file; NULL-terminated */
+    char **keys, **values;  /* of the transports; NULL-terminated */
+    unsigned alua;          /* by config_alua: bit 0 implicit, bit 1 explicit */
+    GPtrArray *port_groups; /* ConfigPortGroup *, by number; none: all ports are in one */
+    GPtrArray *luns;        /* ConfigLun *, by number */
 } ConfigTarget;
 
 typedef struct {
     char *path;        /* of the file; absolute where it came from config_load() */
+    GKeyFile *keys;    /* the groups and keys as they are written */
     unsigned io_loops; /* 0: auto */
     unsigned poll_us;
     bool poll_auto; /* poll_us is to be chosen */
@@ -65,9 +78,36 @@ Config *config_parse(const char *name, const char *text, gsize len,
 void config_free(Config *config); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
 
+/* One group as its keys say, checked by the rules of the file. NULL with error, which names the key
+ * at fault. target: the name of one that is there. */
+typedef struct {
+    char **keys, **values; /* as in the file; NULL-terminated */
+} ConfigSettings;
+void config_settings_clear(ConfigSettings *settings);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ConfigSettings, config_settings_clear)
+ConfigLun *config_lun_parse(const char *target, unsigned number, const ConfigSettings *settings,
+                            GError **error);
+ConfigTarget *config_target_parse(const char *name, const ConfigSettings *settings,
+                                  const Transport *const *transports, GError **error);
+
+/* The words for AluaState in the file and on D-Bus; NULL and false: none. */
+const char *config_alua_state_name(AluaState state);
+bool config_alua_state(const char *name, AluaState *state);
+
+ConfigLun *config_lun_ref(ConfigLun *lun);
+void config_lun_unref(ConfigLun *lun); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ConfigLun, config_lun_unref)
+ConfigTarget *config_target_ref(ConfigTarget *target);
+void config_target_unref(ConfigTarget *target); /* NULL is allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ConfigTarget, config_target_unref)
+
+/* What a path leads to: the same text for the same store. g_free(). */
+char *config_store_identity(const char *path);
+
 const ConfigTransport *config_find_transport(const Config *config, const Transport *transport);
 
 /* The words of the file for values that are enumerations here; NULL-terminated. */
 extern const char *const config_hugepages[]; /* by ArenaHuge */
 extern const char *const config_modes[];     /* by AioMode */
+extern const char *const config_alua[];      /* by ConfigTarget.alua */
 extern const char *const config_thin[];      /* by LunThin */

@@ -5,9 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What a path leads to: the same text for the same store. A file that is still to be made is told
- * by its directory and name. */
-static char *store_identity(const char *path)
+/* A file that is still to be made is told by its directory and name. */
+char *config_store_identity(const char *path)
 {
     struct stat st;
     if (stat(path, &st) == 0)
@@ -37,7 +36,7 @@ static void check_lun(const ConfigReader *reader, GHashTable *owners, const Conf
 {
     const LunSpec *spec = &lun->spec;
     if (spec->path && g_path_is_absolute(spec->path))
-        claim(reader, owners, store_identity(spec->path), lun, "path", "is the same store");
+        claim(reader, owners, config_store_identity(spec->path), lun, "path", "is the same store");
     if (spec->naa)
         claim(reader, owners, g_strdup_printf("naa %jx", (uintmax_t)spec->naa), lun, "naa",
               "is the same name; initiators would take the two for one disk: the same");

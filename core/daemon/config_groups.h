@@ -22,11 +22,16 @@ void config_transport_free(ConfigTransport *transport);
 /* NULL when the group's name is no target's (reported). */
 ConfigTarget *config_target_read(const ConfigReader *reader, const char *group,
                                  const Transport *const *transports);
-void config_target_free(ConfigTarget *target);
+
+/* NULL when the group's name is no port group's (reported). */
+ConfigPortGroup *config_port_group_read(const ConfigReader *reader, const char *group);
+void config_port_group_free(ConfigPortGroup *port_group);
+
+/* Splits NAME/NUMBER, what follows the first word of a group's name. False: it is not that. */
+bool config_split_name(const char *group, char **name, uint64_t *number);
 
 /* NULL when the group's name is no LUN's (reported). */
 ConfigLun *config_lun_read(const ConfigReader *reader, const char *group);
-void config_lun_free(ConfigLun *lun);
 
 /* What only shows when groups are seen together. */
 void config_check_luns(const ConfigReader *reader, const Config *config);

@@ -20,21 +20,31 @@ const char *const config_modes[] = {[AIO_BUFFERED] = "buffered", [AIO_DIRECT] = 
 const char *const config_thin[] = {
     [LUN_THIN_AUTO] = "auto", [LUN_THIN_ON] = "on", [LUN_THIN_OFF] = "off", NULL};
 
+bool config_split_name(const char *group, char **name, uint64_t *number)
+{
+    g_autofree char *whole = g_strstrip(g_strdup(strchr(group, ' ')));
+    char *slash = strrchr(whole, '/');
+    if (!slash || !text_to_number(slash + 1, number))
+        return false;
+    *slash = '\0';
+    *name = g_steal_pointer(&whole);
+    return true;
+}
+
 static bool read_name(const ConfigReader *reader, ConfigLun *lun)
 {
-    g_autofree char *name = g_strstrip(g_strdup(lun->group + strlen("lun ")));
-    char *slash = strrchr(name, '/');
+    char *name = NULL;
     uint64_t number;
-    if (!slash || !text_to_number(slash + 1, &number) || number > CONFIG_LUN_MAX) {
+    bool split = config_split_name(lun->group, &name, &number);
+    lun->spec.target_name = name;
+    if (!split || number > CONFIG_LUN_MAX) {
         config_reader_complain(reader, lun->group, NULL,
                                "the name of a LUN is that of its target, / and a number from 0 to "
                                "%d, as in [lun iqn.2026-01.org.example:disk/0]",
                                CONFIG_LUN_MAX);
         return false;
     }
-    *slash = '\0';
     lun->spec.number = (unsigned)number;
-    lun->spec.target_name = g_steal_pointer(&name);
     return true;
 }
 
@@ -161,10 +171,11 @@ static void check_file_store(const ConfigReader *reader, const char *group, cons
 ConfigLun *config_lun_read(const ConfigReader *reader, const char *group)
 {
     ConfigLun *lun = g_new0(ConfigLun, 1);
+    lun->refs = 1;
     lun->group = g_strdup(group);
     lun->where = config_reader_where(reader, group, NULL);
     if (!read_name(reader, lun)) {
-        config_lun_free(lun);
+        config_lun_unref(lun);
         return NULL;
     }
     config_check_keys(reader, group, (const char *const *const[]){own_keys, NULL});
@@ -179,9 +190,15 @@ ConfigLun *config_lun_read(const ConfigReader *reader, const char *group)
     return lun;
 }
 
-void config_lun_free(ConfigLun *lun)
+ConfigLun *config_lun_ref(ConfigLun *lun)
 {
-    if (!lun)
+    lun->refs++;
+    return lun;
+}
+
+void config_lun_unref(ConfigLun *lun)
+{
+    if (!lun || --lun->refs > 0)
         return;
     g_free(lun->group);
     g_free(lun->where);

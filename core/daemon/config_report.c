@@ -30,6 +30,8 @@ void config_report_free(ConfigReport *report)
 
 char *config_report_where(const ConfigReport *report, unsigned line)
 {
+    if (!report->file)
+        return g_strdup("online");
     return line ? g_strdup_printf("%s:%u", report->file, line) : g_strdup(report->file);
 }
 
@@ -37,8 +39,9 @@ static char *complaint(const ConfigReport *report, unsigned line, const char *gr
                        const char *key, const char *value, const char *text)
 {
     g_autofree char *where = config_report_where(report, line);
-    GString *out = g_string_new(where);
-    g_string_append(out, ": ");
+    GString *out = g_string_new(NULL);
+    if (report->file)
+        g_string_append_printf(out, "%s: ", where);
     if (group)
         g_string_append_printf(out, "[%s]%s", group, key ? " " : ": ");
     if (key)

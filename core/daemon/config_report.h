@@ -6,6 +6,7 @@
 
 typedef struct ConfigReport ConfigReport;
 
+/* file NULL: what is read stands in no file, and complaints name none. */
 ConfigReport *config_report_new(const char *file);
 void config_report_free(ConfigReport *report);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ConfigReport, config_report_free)

@@ -54,7 +54,7 @@ static void scan_header(ScanPass *pass, char *text)
     note(pass, pass->group, NULL);
 }
 
-static gboolean is_key(const char *key)
+gboolean config_scan_is_key(const char *key)
 {
     for (const char *p = key; *p; p++)
         if (!g_ascii_isalnum(*p) && !strchr("-_.", *p))
@@ -74,7 +74,7 @@ static void scan_key(ScanPass *pass, char *text)
     const char *key = g_strchomp(text);
     if (!pass->group)
         unsound(pass, NULL, key, "stands before the first [group]");
-    else if (!is_key(key))
+    else if (!config_scan_is_key(key))
         unsound(pass, pass->group, key, "a key is made of letters, digits, '-', '_' and '.'");
     else
         note(pass, pass->group, key);

@@ -13,6 +13,9 @@ ConfigScan *config_scan_new(const char *text, gsize len, ConfigReport *report);
 void config_scan_free(ConfigScan *scan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ConfigScan, config_scan_free)
 
+/* Whether this can be the name of a key. */
+gboolean config_scan_is_key(const char *key);
+
 gboolean config_scan_sound(const ConfigScan *scan);
 /* Lines count from 1; 0: not there. key NULL: the line of the group's header. */
 unsigned config_scan_line(const ConfigScan *scan, const char *group, const char *key);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const char *const own_keys[] = {"transports", "allow", NULL};
+static const char *const own_keys[] = {"transports", "allow", "alua", NULL};
 
 static void clear_allow(void *row)
 {
@@ -106,9 +106,14 @@ static void check_keys(const ConfigReader *reader, const ConfigTarget *target)
     config_check_keys(reader, target->group, (const char *const *const *)known->pdata);
 }
 
+static void free_port_group(void *port_group)
+{
+    config_port_group_free(port_group);
+}
+
 static void free_lun(void *lun)
 {
-    config_lun_free(lun);
+    config_lun_unref(lun);
 }
 
 ConfigTarget *config_target_read(const ConfigReader *reader, const char *group,
@@ -121,22 +126,31 @@ ConfigTarget *config_target_read(const ConfigReader *reader, const char *group,
         return NULL;
     }
     ConfigTarget *target = g_new0(ConfigTarget, 1);
+    target->refs = 1;
     target->group = g_strdup(group);
     target->name = g_steal_pointer(&name);
     target->transports = g_ptr_array_new();
     target->luns = g_ptr_array_new_with_free_func(free_lun);
+    target->port_groups = g_ptr_array_new_with_free_func(free_port_group);
     target->allow = g_array_new(FALSE, FALSE, sizeof(TransportAllow));
     g_array_set_clear_func(target->allow, clear_allow);
     read_transports(reader, target, transports);
     read_allow(reader, target);
+    target->alua = config_reader_choice(reader, group, "alua", config_alua, 1);
     check_keys(reader, target);
     read_parameters(reader, target);
     return target;
 }
 
-void config_target_free(ConfigTarget *target)
+ConfigTarget *config_target_ref(ConfigTarget *target)
 {
-    if (!target)
+    target->refs++;
+    return target;
+}
+
+void config_target_unref(ConfigTarget *target)
+{
+    if (!target || --target->refs > 0)
         return;
     g_free(target->group);
     g_free(target->name);
@@ -146,5 +160,6 @@ void config_target_free(ConfigTarget *target)
     g_strfreev(target->keys);
     g_strfreev(target->values);
     g_ptr_array_unref(target->luns);
+    g_ptr_array_unref(target->port_groups);
     g_free(target);
 }

@@ -7,6 +7,7 @@
 #include "core/daemon/log.h"
 #include "core/daemon/manager.h"
 #include "core/daemon/notify.h"
+#include "core/daemon/reload.h"
 
 #include <config.h>
 #include <glib-unix.h>
@@ -36,6 +37,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 typedef struct {
     GMainLoop *loop;
     bool stopping;
+    Manager *manager; /* while it serves */
 } Service;
 
 /* --- command line and configuration ------------------------------------------------------------*/
@@ -127,10 +129,19 @@ static gboolean on_stop(void *arg)
     return G_SOURCE_CONTINUE;
 }
 
-static gboolean on_hangup(void *arg)
+static void reloaded(const GError *error, void *arg)
 {
     (void)arg;
-    g_message("SIGHUP is ignored: the configuration is read at the start only");
+    if (error)
+        log_lines(G_LOG_LEVEL_WARNING, error->message);
+}
+
+static gboolean on_hangup(void *arg)
+{
+    const Service *service = arg;
+    if (!service->manager || service->stopping)
+        return G_SOURCE_CONTINUE;
+    reload_start(service->manager, reloaded, NULL);
     return G_SOURCE_CONTINUE;
 }
 
@@ -139,7 +150,7 @@ static void catch_signals(Service *service, guint sources[3])
     signal(SIGPIPE, SIG_IGN);
     sources[0] = g_unix_signal_add(SIGTERM, on_stop, service);
     sources[1] = g_unix_signal_add(SIGINT, on_stop, service);
-    sources[2] = g_unix_signal_add(SIGHUP, on_hangup, NULL);
+    sources[2] = g_unix_signal_add(SIGHUP, on_hangup, service);
 }
 
 /* A bus that nobody asked for may be missing. */
@@ -169,12 +180,14 @@ static bool serve(const Options *options, Manager *manager, Service *service)
         log_lines(G_LOG_LEVEL_CRITICAL, error->message);
     good = good && start_bus(options, manager, &bus);
     if (good) {
+        service->manager = manager;
         g_message("ready");
         notify_service_manager("READY=1");
         g_main_loop_run(service->loop);
         notify_service_manager("STOPPING=1");
     }
     service->stopping = true;
+    service->manager = NULL;
     bus_free(bus);
     return good;
 }

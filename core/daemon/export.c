@@ -5,16 +5,20 @@
 
 #include "core/daemon/config_text.h"
 
+#define LUN_TIMEOUT_MS 10000 /* after which a LUN that does not close is told of */
+
 typedef struct {
     const Transport *transport;
     TransportTarget *target;
 } Attachment;
 
 struct Export {
-    const ConfigTarget *config;
+    ConfigTarget *config; /* a reference */
     const TransportHost *host;
     ScsiTarget *scsi;
-    GPtrArray *luns;     /* ExportLun * */
+    GPtrArray *luns; /* ExportLun *, by number */
+    unsigned unseen; /* LUNs that are open or being closed, but not in `luns` */
+    bool closing;
     GArray *attachments; /* Attachment */
     unsigned pending;    /* steps of closing that have not ended */
     LoopFn closed;
@@ -24,18 +28,34 @@ struct Export {
 static void free_lun(void *arg)
 {
     ExportLun *lun = arg;
+    config_lun_unref(lun->config);
+    g_free(lun->identity);
     g_strfreev(lun->option_keys);
     g_strfreev(lun->option_values);
     g_free(lun);
 }
 
-Export *export_new(const ConfigTarget *config, const TransportHost *host)
+static void set_alua(ScsiTarget *scsi, const ConfigTarget *config)
+{
+    const uint16_t port = 1;
+    const AluaGroupSpec all = {.id = 1, .ports = &port, .n_ports = 1};
+    g_autoptr(GArray) specs = g_array_new(FALSE, FALSE, sizeof(AluaGroupSpec));
+    for (guint i = 0; i < config->port_groups->len; i++)
+        g_array_append_val(specs, ((ConfigPortGroup *)config->port_groups->pdata[i])->spec);
+    if (specs->len == 0)
+        g_array_append_val(specs, all);
+    scsi_target_set_alua(scsi, alua_new(config->alua & 1, config->alua & 2,
+                                        (const AluaGroupSpec *)specs->data, specs->len));
+}
+
+Export *export_new(ConfigTarget *config, const TransportHost *host)
 {
     Export *export = g_new0(Export, 1);
-    export->config = config;
+    export->config = config_target_ref(config);
     export->host = host;
     export->scsi = scsi_target_new(config->name, host->io_loops, host->n_io_loops);
-    export->luns = g_ptr_array_new_with_free_func(free_lun);
+    set_alua(export->scsi, config);
+    export->luns = g_ptr_array_new();
     export->attachments = g_array_new(FALSE, FALSE, sizeof(Attachment));
     return export;
 }
@@ -51,29 +71,71 @@ static void announce_lun(const Lun *lun)
               spec->read_only ? ", read-only" : "");
 }
 
-bool export_open_luns(Export *export, GError **error)
+ExportLun *export_open_lun(Export *export, ConfigLun *config, GError **error)
 {
     const TransportHost *host = export->host;
+    LunSpec spec = config->spec;
+    spec.state = host->state;
+    Lun *lun = lun_new(&spec, host->memory, host->io_loops, host->n_io_loops, error);
+    if (!lun)
+        return NULL;
+    ExportLun *out = g_new0(ExportLun, 1);
+    *out =
+        (ExportLun){.export = export,
+                    .config = config_lun_ref(config),
+                    .identity = config->spec.path ? config_store_identity(config->spec.path) : NULL,
+                    .lun = lun,
+                    .option_keys = g_strdupv(config->option_keys),
+                    .option_values = g_strdupv(config->option_values)};
+    export->unseen++;
+    return out;
+}
+
+/* Where a LUN of this number is, or would be. */
+static guint position_of(const Export *export, unsigned number)
+{
+    guint low = 0, high = export->luns->len;
+    while (low < high) {
+        guint middle = (low + high) / 2;
+        const ExportLun *lun = export->luns->pdata[middle];
+        if (lun->config->spec.number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+ExportLun *export_find_lun(const Export *export, unsigned number)
+{
+    guint position = position_of(export, number);
+    ExportLun *lun = position < export->luns->len ? export->luns->pdata[position] : NULL;
+    return lun && lun->config->spec.number == number ? lun : NULL;
+}
+
+void export_show_lun(ExportLun *lun)
+{
+    Export *export = lun->export;
+    unsigned number = lun->config->spec.number;
+    g_assert(!export_find_lun(export, number));
+    export->unseen--;
+    g_ptr_array_insert(export->luns, (gint)position_of(export, number), lun);
+    scsi_target_add_lun(export->scsi, lun->lun);
+    announce_lun(lun->lun);
+}
+
+bool export_open_luns(Export *export, GError **error)
+{
     g_message("target %s%s", export->config->name,
               export->config->allow_all ? ", open to every initiator" : "");
     for (guint i = 0; i < export->config->luns->len; i++) {
-        const ConfigLun *config = export->config->luns->pdata[i];
-        LunSpec spec = config->spec;
-        spec.state = host->state;
-        Lun *lun = lun_new(&spec, host->memory, host->io_loops, host->n_io_loops, error);
+        ConfigLun *config = export->config->luns->pdata[i];
+        ExportLun *lun = export_open_lun(export, config, error);
         if (!lun) {
             g_prefix_error(error, "%s: ", config->where);
             return false;
         }
-        ExportLun *out = g_new0(ExportLun, 1);
-        *out = (ExportLun){.export = export,
-                           .config = config,
-                           .lun = lun,
-                           .option_keys = g_strdupv(config->option_keys),
-                           .option_values = g_strdupv(config->option_values)};
-        g_ptr_array_add(export->luns, out);
-        scsi_target_add_lun(export->scsi, lun);
-        announce_lun(lun);
+        export_show_lun(lun);
     }
     return true;
 }
@@ -120,29 +182,85 @@ bool export_attach(Export *export, const Transport *transport, GError **error)
 /* --- closing: transports, then LUNs from view, then their stores --------------------------------
  */
 
-static void free_export(Export *export)
+/* A LUN on its way out. */
+typedef struct {
+    Export *export;
+    ExportLun *lun;
+    GSource *timer;
+    ExportLunGone gone; /* NULL: told */
+    void *arg;
+} Removal;
+
+static void free_when_closed(Export *export)
 {
+    if (!export->closing || export->pending > 0 || export->unseen > 0)
+        return;
     LoopFn closed = export->closed;
     void *arg = export->closed_arg;
     scsi_target_free(export->scsi);
     g_ptr_array_unref(export->luns);
     g_array_unref(export->attachments);
+    config_target_unref(export->config);
     g_free(export);
     closed(arg);
 }
 
 static void lun_closed(void *arg)
 {
-    Export *export = arg;
-    if (--export->pending == 0)
-        free_export(export);
+    Removal *removal = arg;
+    Export *export = removal->export;
+    const LunSpec *spec = &removal->lun->config->spec;
+    loop_timer_stop(&removal->timer);
+    if (removal->gone)
+        removal->gone(false, removal->arg);
+    else
+        g_message("LUN %s/%u is closed", spec->target_name, spec->number);
+    free_lun(removal->lun);
+    g_free(removal);
+    export->unseen--;
+    free_when_closed(export);
 }
 
 static void lun_withdrawn(void *arg)
 {
-    ExportLun *lun = arg;
-    Lun *closing = g_steal_pointer(&lun->lun);
-    lun_close(closing, lun_closed, lun->export);
+    Removal *removal = arg;
+    lun_close(g_steal_pointer(&removal->lun->lun), lun_closed, removal);
+}
+
+static gboolean lun_is_late(void *arg)
+{
+    Removal *removal = arg;
+    const LunSpec *spec = &removal->lun->config->spec;
+    g_warning("LUN %s/%u is withdrawn, but commands that run in it do not end; it is closed when "
+              "they do",
+              spec->target_name, spec->number);
+    loop_timer_stop(&removal->timer);
+    g_steal_pointer (&removal->gone)(true, removal->arg);
+    return G_SOURCE_REMOVE;
+}
+
+void export_remove_lun(ExportLun *lun, unsigned timeout_ms, ExportLunGone gone, void *arg)
+{
+    Export *export = lun->export;
+    Removal *removal = g_new(Removal, 1);
+    *removal = (Removal){.export = export, .lun = lun, .gone = gone, .arg = arg};
+    removal->timer = loop_timer_start(export->host->main, timeout_ms, lun_is_late, removal);
+    g_ptr_array_remove_index(export->luns, position_of(export, lun->config->spec.number));
+    export->unseen++;
+    scsi_target_remove_lun(export->scsi, lun->lun, lun_withdrawn, removal);
+}
+
+static void nobody_asks(bool late, void *arg)
+{
+    (void)late;
+    (void)arg;
+}
+
+void export_discard_lun(ExportLun *lun)
+{
+    Removal *removal = g_new(Removal, 1);
+    *removal = (Removal){.export = lun->export, .lun = lun, .gone = nobody_asks};
+    lun_withdrawn(removal);
 }
 
 static void transport_left(void *arg)
@@ -150,16 +268,15 @@ static void transport_left(void *arg)
     Export *export = arg;
     if (--export->pending > 0)
         return;
-    export->pending = export->luns->len + 1;
-    for (guint i = 0; i < export->luns->len; i++) {
-        ExportLun *lun = export->luns->pdata[i];
-        scsi_target_remove_lun(export->scsi, lun->lun, lun_withdrawn, lun);
-    }
-    lun_closed(export);
+    while (export->luns->len > 0)
+        export_remove_lun(export->luns->pdata[export->luns->len - 1], LUN_TIMEOUT_MS, nobody_asks,
+                          NULL);
+    free_when_closed(export);
 }
 
 void export_close(Export *export, LoopFn done, void *arg)
 {
+    export->closing = true;
     export->closed = done;
     export->closed_arg = arg;
     export->pending = export->attachments->len + 1;
@@ -168,6 +285,11 @@ void export_close(Export *export, LoopFn done, void *arg)
         attachment->transport->remove_target(attachment->target, transport_left, export);
     }
     transport_left(export);
+}
+
+ScsiTarget *export_scsi(const Export *export)
+{
+    return export->scsi;
 }
 
 const ConfigTarget *export_config(const Export *export)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Builds in the order that manager.h tells and takes down in the reverse order. */
-#include "core/daemon/manager.h"
+#include "core/daemon/manager_impl.h"
 
 #include "core/base/loop.h"
 #include "core/mem/receive.h"
@@ -15,44 +15,7 @@
 
 #define ADMITTED_PERCENT 85 /* of the arena, for commands and receive buffers; see core/mem */
 
-/* One transport that was started; the host must not move. */
-typedef struct {
-    const Transport *transport;
-    TransportHost host;
-} Running;
-
 #define ALARM_EVERY (60 * G_USEC_PER_SEC) /* a busy daemon falls below the mark all the time */
-
-/* Memory that may become scarce, and when that was said. */
-typedef struct {
-    Manager *manager;
-    const char *name, *advice;
-    uint64_t limit;     /* bytes */
-    atomic_size_t left; /* when it fell */
-    gint64 said;        /* 0: never; loop 0 */
-} Pool;
-
-struct Manager {
-    const Config *config;
-    unsigned n_loops, poll_us;
-    Loop *main;
-    Loop **loops; /* n_loops, as far as they were made */
-    Arena *arena;
-    Memory *memory;
-    ReceiveBudget *receive;
-    StateDir *state;
-    Pool arena_pool, receive_pool;
-    TransportHost host;    /* what all transports have in common */
-    GPtrArray *running;    /* Running * */
-    GPtrArray *transports; /* the same, const Transport * */
-    GPtrArray *exports;    /* Export * */
-    GPtrArray *portals;    /* Portal * */
-    GPtrArray *sessions;   /* SessionRecord * */
-    const ManagerWatch *watch;
-    void *watch_arg;
-    unsigned closing; /* exports that are */
-};
-
 /* --- sessions ----------------------------------------------------------------------------------*/
 
 static void session_added(void *arg, SessionRecord *record)
@@ -311,6 +274,7 @@ static bool open_portals(Manager *manager, const ConfigTransport *config, GError
 
 bool manager_listen(Manager *manager, GError **error)
 {
+    manager->listening = true;
     for (guint i = 0; i < manager->transports->len; i++) {
         const Transport *transport = manager->transports->pdata[i];
         if (!open_portals(manager, config_find_transport(manager->config, transport), error))
@@ -329,6 +293,16 @@ static void free_portal(void *arg)
 
 /* --- the whole ---------------------------------------------------------------------------------*/
 
+static GKeyFile *copy_keys(GKeyFile *keys)
+{
+    GKeyFile *copy = g_key_file_new();
+    gsize len;
+    g_autofree char *text = g_key_file_to_data(keys, &len, NULL);
+    if (len > 0)
+        g_key_file_load_from_data(copy, text, len, G_KEY_FILE_NONE, NULL);
+    return copy;
+}
+
 Manager *manager_new(const Config *config, GError **error)
 {
     Manager *manager = g_new0(Manager, 1);
@@ -338,6 +312,7 @@ Manager *manager_new(const Config *config, GError **error)
     manager->exports = g_ptr_array_new();
     manager->portals = g_ptr_array_new_with_free_func(free_portal);
     manager->sessions = g_ptr_array_new();
+    manager->settings = copy_keys(config->keys);
     tmf_timeout_ms = config->tmf_timeout_ms;
     choose_loops(manager);
     make_loops(manager);
@@ -364,6 +339,73 @@ static void export_closed(void *arg)
     manager->closing--;
 }
 
+/* --- targets that come and go later ------------------------------------------------------------*/
+
+static bool need_transport(Manager *manager, const Transport *transport, GError **error)
+{
+    const ConfigTransport *config = config_find_transport(manager->config, transport);
+    if (g_ptr_array_find(manager->transports, transport, NULL))
+        return true;
+    start_transport(manager, config);
+    bool started = g_ptr_array_find(manager->transports, transport, NULL);
+    return !started || !manager->listening || open_portals(manager, config, error);
+}
+
+static bool offer(Manager *manager, Export *export, GError **error)
+{
+    const GPtrArray *transports = export_config(export)->transports;
+    for (guint i = 0; i < transports->len; i++)
+        if (!need_transport(manager, transports->pdata[i], error))
+            return false;
+    return export_open_luns(export, error) && attach_export(manager, export, error);
+}
+
+Export *manager_make_export(Manager *manager, ConfigTarget *config, GError **error)
+{
+    Export *export = export_new(config, &manager->host);
+    if (offer(manager, export, error))
+        return export;
+    manager_close_export(manager, export, NULL, NULL);
+    return NULL;
+}
+
+void manager_show_export(Manager *manager, Export *export)
+{
+    g_ptr_array_add(manager->exports, export);
+    if (manager->watch)
+        manager->watch->target_added(manager->watch_arg, export);
+}
+
+void manager_hide_export(Manager *manager, Export *export)
+{
+    if (manager->watch)
+        manager->watch->target_removed(manager->watch_arg, export);
+    g_ptr_array_remove(manager->exports, export);
+}
+
+typedef struct {
+    Manager *manager;
+    LoopFn done;
+    void *arg;
+} Closing;
+
+static void leaving_export_closed(void *arg)
+{
+    Closing *closing = arg;
+    export_closed(closing->manager);
+    if (closing->done)
+        closing->done(closing->arg);
+    g_free(closing);
+}
+
+void manager_close_export(Manager *manager, Export *export, LoopFn done, void *arg)
+{
+    Closing *closing = g_new(Closing, 1);
+    *closing = (Closing){manager, done, arg};
+    manager->closing++;
+    export_close(export, leaving_export_closed, closing);
+}
+
 static gboolean time_is_up(void *arg)
 {
     *(bool *)arg = true;
@@ -374,8 +416,10 @@ static bool close_exports(Manager *manager, unsigned timeout_ms)
 {
     bool late = false;
     GSource *timer = loop_timer_start(manager->main, timeout_ms, time_is_up, &late);
-    manager->closing = manager->exports->len;
-    for (guint i = 0; i < manager->exports->len; i++)
+    while (manager->changing && !late) /* a reload goes to its end: it holds on to LUNs */
+        g_main_context_iteration(loop_context(manager->main), TRUE);
+    manager->closing += manager->exports->len;
+    for (guint i = 0; !late && i < manager->exports->len; i++)
         export_close(manager->exports->pdata[i], export_closed, manager);
     while (manager->closing > 0 && !late)
         g_main_context_iteration(loop_context(manager->main), TRUE);
@@ -417,6 +461,7 @@ bool manager_free(Manager *manager, unsigned timeout_ms)
     stop_transports(manager);
     free_memory(manager);
     g_ptr_array_unref(manager->sessions);
+    g_key_file_unref(manager->settings);
     g_free(manager);
     return true;
 }

@@ -17,11 +17,17 @@ typedef struct {
     TransportListener *listener;
 } Portal;
 
-/* Told of sessions; added: the record lives until removed returns. And of a pool of memory,
- * "receive" or "arena", of which little is left: once a minute at most. Bytes. */
+/* Told of what comes and goes; added: the object lives until removed returns. A target comes and
+ * goes with its LUNs. And of a pool of memory, "receive" or "arena", of which little is left: once
+ * a minute at most. Bytes. */
 typedef struct {
     void (*session_added)(void *arg, SessionRecord *record);
     void (*session_removed)(void *arg, SessionRecord *record);
+    void (*target_added)(void *arg, Export *export);
+    void (*target_removed)(void *arg, Export *export);
+    void (*lun_added)(void *arg, ExportLun *lun);
+    void (*lun_removed)(void *arg, ExportLun *lun);
+    void (*lun_changed)(void *arg, ExportLun *lun); /* its engine, by a reload */
     void (*pool_low)(void *arg, const char *pool, uint64_t left, uint64_t limit);
 } ManagerWatch;
 
@@ -36,7 +42,7 @@ bool manager_listen(Manager *manager, GError **error);
  * process should end. Frees the manager only when true. NULL is allowed. */
 bool manager_free(Manager *manager, unsigned timeout_ms);
 
-/* One watcher at most; NULL ends it. The sessions there are, are not told. */
+/* One watcher at most; NULL ends it. What is there already is not told. */
 void manager_watch(Manager *manager, const ManagerWatch *watch, void *arg);
 
 const Config *manager_config(const Manager *manager);

@@ -3,6 +3,7 @@
 #include "core/scsi/command.h"
 
 #include "core/base/bytes.h"
+#include "core/scsi/alua.h"
 #include "core/scsi/atomics.h"
 #include "core/scsi/capacity.h"
 #include "core/scsi/control.h"
@@ -175,10 +176,16 @@ const Command commands[] = {
      {0, 0, FF8, FF4, 0, 0}, get_lba_status_run},
     {0xa0, false, 0, 12, ANYWHERE, COMMAND_OTHER, "REPORT LUNS",
      {0, 0, 0xff, 0, 0, 0, FF4, 0, 0}, report_luns_run},
+    {0xa3, true, 0x0a, 12, ALWAYS, COMMAND_OTHER, "REPORT TARGET PORT GROUPS",
+     {0, 0xe0, 0, 0, 0, 0, FF4, 0, 0}, report_target_port_groups_run},
     {0xa3, true, 0x0c, 12, ALWAYS & ~R, COMMAND_OTHER, "REPORT SUPPORTED OPERATION CODES",
      {0, 0, 0x87, 0xff, FF2, FF4, 0, 0}, report_opcodes_run},
     {0xa3, true, 0x0d, 12, ALWAYS & ~R, COMMAND_OTHER, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
      {0, 0, 0x80, 0, 0, 0, FF4, 0, 0}, report_tmfs_run},
+    {0xa4, true, 0x0a, 12,
+     C | STANDBY | UNREADY | COMMAND_WHEN_UNAVAILABLE | COMMAND_NEEDS_EXPLICIT_ALUA, COMMAND_OTHER,
+     "SET TARGET PORT GROUPS",
+     {0, 0, 0, 0, 0, 0, FF4, 0, 0}, set_target_port_groups_run},
     {0xa8, false, 0, 12, D, COMMAND_READ, "READ (12)",
      RANGE_12(DPO | FUA), disk_read},
     {0xaa, false, 0, 12, D | W, COMMAND_WRITE, "WRITE (12)",
@@ -234,6 +241,8 @@ bool command_offered(const Command *command, const Lun *lun)
         return true;
     if (command->flags & COMMAND_NEEDS_THIN)
         return lun->thin;
+    if (command->flags & COMMAND_NEEDS_EXPLICIT_ALUA)
+        return alua_is_explicit(lun->alua);
     return command->flags & COMMAND_NEEDS_ATOMIC ? lun_atomic_blocks(lun) > 0
                                                  : sanitize_possible(lun);
 }

@@ -30,10 +30,12 @@ enum {
     COMMAND_EXCLUSIVE = 1u << 11,       /* no other command touches them meanwhile, see claim.h */
     COMMAND_NEEDS_ATOMIC = 1u << 12,    /* not there where the store cannot write atomically */
     COMMAND_NEEDS_OVERWRITE = 1u << 13, /* not there where blocks are not overwritten in place */
-    COMMAND_NOT_EVERYWHERE = COMMAND_NEEDS_THIN | COMMAND_NEEDS_ATOMIC | COMMAND_NEEDS_OVERWRITE,
-    COMMAND_DURING_OPERATION = 1u << 14,   /* while being formatted or sanitized */
-    COMMAND_WHEN_CORRUPT = 1u << 15,       /* where a format failed */
-    COMMAND_WHEN_NOT_SANITIZED = 1u << 16, /* where a sanitize failed */
+    COMMAND_NEEDS_EXPLICIT_ALUA = 1u << 14, /* not there where states change implicitly only */
+    COMMAND_NOT_EVERYWHERE = COMMAND_NEEDS_THIN | COMMAND_NEEDS_ATOMIC | COMMAND_NEEDS_OVERWRITE |
+                             COMMAND_NEEDS_EXPLICIT_ALUA,
+    COMMAND_DURING_OPERATION = 1u << 15,   /* while being formatted or sanitized */
+    COMMAND_WHEN_CORRUPT = 1u << 16,       /* where a format failed */
+    COMMAND_WHEN_NOT_SANITIZED = 1u << 17, /* where a sanitize failed */
 };
 
 /* What it counts as in the statistics. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The exchange of a LUN's engine while commands run (DESIGN.md section 5): the gates of all loops
  * are closed, what the engines have drains, the file is synchronised, and either every loop changes
- * to the new engine and file, or none does. */
+ * to the new engine and file, or none does. Cutting a store off is the same with the old engine. */
 #include "core/scsi/lun_impl.h"
 
 #include <gio/gio.h>
@@ -22,6 +22,7 @@ struct Exchange {
     AioParams params;
     AioMode mode;
     AioFile *file; /* the store in the new mode */
+    uint64_t cut;  /* bytes the store is to have; 0: it keeps its size */
     LunExchanged done;
     void *arg;
 
@@ -117,15 +118,21 @@ static void synced(void *arg)
     Exchange *x = arg;
     g_thread_join(x->syncer);
     if (x->sync_result < 0)
-        x->error =
-            refusal("what was written could not be synchronised: %s", g_strerror(-x->sync_result));
+        x->error = refusal(x->cut ? "the store cannot be cut off: %s"
+                                  : "what was written could not be synchronised: %s",
+                           g_strerror(-x->sync_result));
+    else if (x->cut)
+        lun_refresh_size(x->lun); /* before what the gates hold is looked at */
     open_gates(x);
 }
 
 static void *sync_old_file(void *arg)
 {
     Exchange *x = arg;
-    x->sync_result = x->lun->spec.read_only ? 0 : aio_file_sync(x->lun->file);
+    if (x->cut)
+        x->sync_result = aio_file_resize(x->lun->file, x->cut);
+    else
+        x->sync_result = x->lun->spec.read_only ? 0 : aio_file_sync(x->lun->file);
     loop_call(x->lun->main, synced, x);
     return NULL;
 }
@@ -185,7 +192,7 @@ static GError *prepare(Exchange *x)
         return refusal("another exchange is under way");
     if (lun->closed)
         return refusal("the LUN is being closed");
-    if (aio_file_is_null(lun->file))
+    if (aio_file_is_null(lun->file) && !x->cut)
         return refusal("a LUN without a path has the null engine only");
     int res = aio_file_reopen(lun->file, x->mode, &x->file, &why);
     if (res < 0)
@@ -206,21 +213,56 @@ static void make_parts(Exchange *x)
     }
 }
 
-void lun_set_engine(Lun *lun, const AioEngine *engine, const AioParams *params, AioMode mode,
-                    unsigned drain_timeout_ms, LunExchanged done, void *arg)
+static void begin(const Exchange *wanted, unsigned drain_timeout_ms)
 {
-    Exchange *x = g_new0(Exchange, 1);
-    *x = (Exchange){
-        .lun = lun, .engine = engine, .params = *params, .mode = mode, .done = done, .arg = arg};
+    Exchange *x = g_memdup2(wanted, sizeof *wanted);
+    Lun *lun = x->lun;
     g_autoptr(GError) error = prepare(x);
     if (error) {
         aio_file_close(x->file);
+        x->done(lun, error, x->arg);
         g_free(x);
-        done(lun, error, arg);
         return;
     }
     lun->exchange = x;
     make_parts(x);
     x->timer = loop_timer_start(lun->main, drain_timeout_ms, drain_timed_out, x);
     for_all_parts(x, close_gate);
+}
+
+void lun_set_engine(Lun *lun, const AioEngine *engine, const AioParams *params, AioMode mode,
+                    unsigned drain_timeout_ms, LunExchanged done, void *arg)
+{
+    const Exchange x = {
+        .lun = lun, .engine = engine, .params = *params, .mode = mode, .done = done, .arg = arg};
+    begin(&x, drain_timeout_ms);
+}
+
+/* --- size ------------------------------------------------------------------------------------- */
+
+static void lengthen(Lun *lun, uint64_t size, LunExchanged done, void *arg)
+{
+    int res = aio_file_resize(lun->file, size);
+    g_autoptr(GError) error =
+        res < 0 ? refusal("the store cannot grow: %s", g_strerror(-res)) : NULL;
+    if (!error)
+        lun_refresh_size(lun);
+    done(lun, error, arg);
+}
+
+void lun_resize(Lun *lun, uint64_t size, unsigned drain_timeout_ms, LunExchanged done, void *arg)
+{
+    const LunSpec *spec = &lun->spec;
+    const Exchange x = {.lun = lun,
+                        .engine = spec->engine,
+                        .params = spec->params,
+                        .mode = spec->mode,
+                        .cut = size,
+                        .done = done,
+                        .arg = arg};
+    g_assert(size > 0 && size % spec->block_size == 0);
+    if (size < aio_file_size(lun->file))
+        begin(&x, drain_timeout_ms);
+    else
+        lengthen(lun, size, done, arg);
 }

@@ -3,6 +3,7 @@
 #include "core/scsi/inquiry.h"
 
 #include "core/base/bytes.h"
+#include "core/scsi/alua.h"
 #include "core/scsi/atomics.h"
 #include "core/scsi/copy_results.h"
 #include "core/scsi/disk.h"
@@ -29,8 +30,9 @@ static unsigned standard_data(Task *task, uint8_t *p)
     p[2] = 0x06; /* SPC-4 */
     p[3] = 0x12; /* HISUP, response data format 2 */
     p[4] = 96 - 5;
-    p[5] = shard ? 0x08 : 0; /* 3PC */
-    p[7] = 0x02;             /* CMDQUE */
+    if (shard)
+        p[5] = (uint8_t)(alua_tpgs(shard->lun->alua) << 4 | 0x08); /* TPGS, 3PC */
+    p[7] = 0x02;                                                   /* CMDQUE */
     memcpy(p + 8, VENDOR, 8);
     memcpy(p + 16, shard && !shard->lun->spec.path ? PRODUCT_NULL : PRODUCT, 16);
     memcpy(p + 32, REVISION, 4);
@@ -100,10 +102,14 @@ unsigned inquiry_lun_designators(const Lun *lun, uint8_t *out)
 
 static unsigned device_identification(const Task *task, uint8_t *p)
 {
-    static const uint8_t first_port[4] = {0, 0, 0, 1};
+    const Nexus *nexus = task->nexus;
     const Lun *lun = task_lun(task);
+    uint8_t port[4], group[4];
+    put_be32(port, nexus->name.port);
+    put_be32(group, alua_group_id(nexus->group));
     unsigned n = inquiry_lun_designators(lun, p);
-    n += designator(p + n, BINARY, 0x14, first_port, sizeof first_port);
+    n += designator(p + n, BINARY, 0x14, port, sizeof port);
+    n += designator(p + n, BINARY, 0x15, group, sizeof group);
     n += device_name(scsi_target_name(task->nexus->target), p + n);
     return n;
 }

@@ -197,10 +197,20 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
 
 /* --- closing ---------------------------------------------------------------------------------- */
 
+/* Synchronising blocks, so a thread does it; a target may have thousands of LUNs, so few do. */
+#define CLOSERS_MAX 16
+static unsigned closers;               /* running; loop 0 */
+static GQueue to_close = G_QUEUE_INIT; /* Lun, which wait for one; loop 0 */
+
+static void start_closer(Lun *lun);
+
 static void close_finished(void *arg)
 {
     Lun *lun = arg;
     g_thread_join(lun->closer);
+    closers--;
+    if (!g_queue_is_empty(&to_close))
+        start_closer(g_queue_pop_head(&to_close));
     if (lun->close_result < 0)
         g_warning("LUN %s/%u: data may be lost: %s", lun->spec.target_name, lun->spec.number,
                   g_strerror(-lun->close_result));
@@ -218,10 +228,19 @@ static void *sync_before_close(void *arg)
     return NULL;
 }
 
+static void start_closer(Lun *lun)
+{
+    closers++;
+    lun->closer = g_thread_new("rtgt-close", sync_before_close, lun);
+}
+
 static void begin_close(Lun *lun)
 {
     on_loops(lun->loops, lun->nloops, drop_shard, lun);
-    lun->closer = g_thread_new("rtgt-close", sync_before_close, lun);
+    if (closers < CLOSERS_MAX)
+        start_closer(lun);
+    else
+        g_queue_push_tail(&to_close, lun);
 }
 
 static void close_when_idle(Lun *lun)
@@ -312,6 +331,11 @@ void lun_clear_sync_error(Lun *lun)
 bool lun_write_cache(const Lun *lun)
 {
     return lun_flag(&lun->write_cache);
+}
+
+bool lun_is_block_device(const Lun *lun)
+{
+    return aio_file_is_block_device(lun->file);
 }
 
 unsigned lun_atomic_blocks(const Lun *lun)

@@ -61,12 +61,17 @@ AioMode lun_mode(const Lun *lun);
 int lun_sync_error(const Lun *lun); /* -errno of the failed flush, or 0 */
 void lun_clear_sync_error(Lun *lun);
 bool lun_write_cache(const Lun *lun); /* WCE */
+bool lun_is_block_device(const Lun *lun);
 /* What the store writes as a whole or not at all, in blocks; 0: nothing. Changes with the mode. */
 unsigned lun_atomic_blocks(const Lun *lun);
-bool lun_thin(const Lun *lun); /* UNMAP is there: `thin` and the store allow it */
 bool lun_hung(const Lun *lun); /* its store does not answer, see hung.h */
 bool lun_thin(const Lun *lun); /* UNMAP is there: `thin` and the store allow it */
 
+/* Makes the store longer or shorter: `size` bytes, a multiple of the block size, not for a block
+ * device. Every nexus is told. A shorter one is cut while the gate is closed and nothing is in
+ * flight; commands beyond the new end that were on their way fail with LBA OUT OF RANGE. done as
+ * for lun_set_engine(), with which it excludes itself; loop 0. */
+void lun_resize(Lun *lun, uint64_t size, unsigned drain_timeout_ms, LunExchanged done, void *arg);
 /* Asks the store for its size again; true when it changed, which every nexus is then told. Loop 0.
  */
 bool lun_refresh_size(Lun *lun);

@@ -28,6 +28,7 @@ struct Lun {
     bool thin;              /* UNMAP and its kin are there; constant */
     bool unmap_reads_zeros; /* constant */
     uint64_t discard_granularity;
+    const struct Alua *alua; /* of the target that shows it, constant from then on */
 
     /* Any loop, atomic. */
     uint64_t blocks;

@@ -2,6 +2,7 @@
 /* Nexuses: which LUN a task means, and the end of a session. */
 #include "core/scsi/nexus.h"
 
+#include "core/scsi/alua.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/target_impl.h"
@@ -13,12 +14,17 @@
 /* A name that does not follow the rules is taken as it is: it stands for itself only. */
 static void name_nexus(NexusName *name, const uint8_t *transport_id, size_t len)
 {
-    name->port = TARGET_PORTS;
     if (transport_id_parse(&name->initiator, transport_id, len) > 0)
         return;
     name->initiator.len = (uint8_t)MIN(len, TRANSPORT_ID_MAX);
     if (len > 0)
         memcpy(name->initiator.bytes, transport_id, name->initiator.len);
+}
+
+void nexus_set_port(Nexus *nexus, uint16_t port)
+{
+    nexus->name.port = port;
+    nexus->group = alua_group_of_port(scsi_target_alua(nexus->target), port);
 }
 
 Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *initiator,
@@ -31,6 +37,7 @@ Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *ini
     nexus->initiator = g_strdup(initiator);
     name_nexus(&nexus->name, transport_id, transport_id_len);
     nexus->nowhere.nexus = nexus;
+    nexus_set_port(nexus, 1);
     nexus->target_link.data = nexus;
     g_queue_push_tail_link(&target_view(target, home)->nexuses, &nexus->target_link);
     return nexus;
@@ -43,8 +50,9 @@ static Itl *make_itl(Nexus *nexus, uint64_t lun_field)
         return &nexus->nowhere;
     unsigned number = lun_spec(shard->lun)->number;
     if (number >= nexus->numbers) {
-        nexus->by_number = g_renew(Itl *, nexus->by_number, number + 1);
-        for (; nexus->numbers <= number; nexus->numbers++)
+        unsigned wanted = MAX(number + 1, 2 * nexus->numbers);
+        nexus->by_number = g_renew(Itl *, nexus->by_number, wanted);
+        for (; nexus->numbers < wanted; nexus->numbers++)
             nexus->by_number[nexus->numbers] = NULL;
     }
     Itl *itl = itl_new(nexus, shard);

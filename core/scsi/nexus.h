@@ -35,6 +35,11 @@ typedef enum {
 Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *initiator,
                  const uint8_t *transport_id, size_t transport_id_len);
 
+/* Says through which target port the nexus goes: its relative target port identifier
+ * (SPC-4 7.8.6.8), from 1, which is what it is without this. Before the first task; on the home
+ * loop. */
+void nexus_set_port(Nexus *nexus, uint16_t port);
+
 /* What a transport may want to know; all members are required. On the home loop. */
 typedef struct {
     /* LUNs came or went. Unit attentions tell it too, but only to who sends a command. */

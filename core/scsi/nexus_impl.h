@@ -14,7 +14,8 @@ struct Nexus {
     Loop *loop;
     MemoryClient *client;
     char *initiator;
-    NexusName name; /* constant, for any loop to read */
+    NexusName name;                /* constant once it is used, for any loop to read */
+    const struct AluaGroup *group; /* that of the port; never NULL */
 
     Itl **by_number; /* NULL: not addressed yet, or no such LUN */
     unsigned numbers;

@@ -4,6 +4,8 @@
 
 #include "core/scsi/lun_impl.h"
 
+#include <errno.h>
+
 LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine)
 {
     LunShard *shard = g_new0(LunShard, 1);
@@ -27,10 +29,27 @@ void lun_shard_free(LunShard *shard)
     g_free(shard);
 }
 
+/* The LUN may have shrunk since the command was checked; a file would grow again. */
+static bool is_beyond_end(const LunShard *shard, const AioReq *req)
+{
+    return req->offset + req->len > lun_blocks(shard->lun) << shard->block_shift;
+}
+
+static void end_beyond(void *arg)
+{
+    AioReq *req = arg;
+    req->res = -ERANGE;
+    req->done(req);
+}
+
 static void start(LunShard *shard, AioReq *req)
 {
     req->file = shard->file;
     shard->in_flight++;
+    if (G_UNLIKELY(is_beyond_end(shard, req))) {
+        loop_call(shard->loop, end_beyond, req);
+        return;
+    }
     engine_submit(shard->engine, req);
 }
 

@@ -40,7 +40,8 @@ LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine);
 void lun_shard_free(LunShard *shard); /* no I_T_L nexus, no request (asserted) */
 
 /* Starts the request with the shard's file, or holds it while the gate is closed, or the LUN has
- * three quarters of what the engine takes: the rest is for the others when its disk hangs. */
+ * three quarters of what the engine takes: the rest is for the others when its disk hangs. One
+ * beyond the end of the LUN, which had been longer, ends with -ERANGE. */
 void lun_shard_submit(LunShard *shard, AioReq *req);
 /* Takes back a request that was not started yet: done() will not be called. False: the engine has
  * it. */

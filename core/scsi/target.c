@@ -15,6 +15,7 @@ struct ScsiTarget {
     TargetView *views; /* by loop_index() */
     unsigned nviews;
     unsigned luns;
+    Alua *alua;
 };
 
 ScsiTarget *scsi_target_new(const char *name, Loop *const *loops, unsigned nloops)
@@ -27,6 +28,9 @@ ScsiTarget *scsi_target_new(const char *name, Loop *const *loops, unsigned nloop
     for (unsigned i = 0; i < nloops; i++)
         target->nviews = MAX(target->nviews, loop_index(loops[i]) + 1);
     target->views = g_new0(TargetView, target->nviews);
+    const uint16_t port = 1;
+    const AluaGroupSpec all = {.id = 1, .ports = &port, .n_ports = 1};
+    target->alua = alua_new(true, false, &all, 1);
     return target;
 }
 
@@ -39,10 +43,23 @@ void scsi_target_free(ScsiTarget *target)
         g_assert(g_queue_is_empty(&target->views[i].nexuses));
         g_free(target->views[i].luns);
     }
+    alua_free(target->alua);
     g_free(target->views);
     g_free(target->loops);
     g_free(target->name);
     g_free(target);
+}
+
+void scsi_target_set_alua(ScsiTarget *target, Alua *alua)
+{
+    g_assert(target->luns == 0);
+    alua_free(target->alua);
+    target->alua = alua;
+}
+
+Alua *scsi_target_alua(const ScsiTarget *target)
+{
+    return target->alua;
 }
 
 const char *scsi_target_name(const ScsiTarget *target)
@@ -132,8 +149,9 @@ static void add_to_view(Loop *loop, void *arg)
     TargetView *view = target_view(addition->target, loop);
     unsigned number = lun_spec(addition->lun)->number;
     if (number >= view->numbers) {
-        view->luns = g_renew(LunShard *, view->luns, number + 1);
-        for (; view->numbers <= number; view->numbers++)
+        unsigned wanted = MAX(number + 1, 2 * view->numbers);
+        view->luns = g_renew(LunShard *, view->luns, wanted);
+        for (; view->numbers < wanted; view->numbers++)
             view->luns[view->numbers] = NULL;
     }
     g_assert(!view->luns[number]);
@@ -145,6 +163,7 @@ static void add_to_view(Loop *loop, void *arg)
 void scsi_target_add_lun(ScsiTarget *target, Lun *lun)
 {
     g_assert(lun_spec(lun)->number <= LUN_NUMBER_MAX);
+    lun->alua = target->alua;
     Addition addition = {.target = target, .lun = lun};
     on_loops(target->loops, target->nloops, add_to_view, &addition);
     target->luns++;

@@ -2,6 +2,7 @@
 /* A SCSI target device: a name and the logical units behind it, as each I/O loop sees them. */
 #pragma once
 
+#include "core/scsi/alua.h"
 #include "core/scsi/lun.h"
 
 typedef struct ScsiTarget ScsiTarget;
@@ -9,6 +10,14 @@ typedef struct ScsiTarget ScsiTarget;
 ScsiTarget *scsi_target_new(const char *name, Loop *const *loops, unsigned nloops); /* loop 0 */
 void scsi_target_free(ScsiTarget *target);              /* no nexus, no LUN (asserted); loop 0 */
 const char *scsi_target_name(const ScsiTarget *target); /* MT-SAFE */
+
+/* Its target port groups; without them all ports are in group 1, optimized, implicit. Taken over.
+ * Before the first nexus and LUN; loop 0. */
+void scsi_target_set_alua(ScsiTarget *target, Alua *alua);
+Alua *scsi_target_alua(const ScsiTarget *target); /* MT-SAFE */
+/* An implicit transition: every nexus is told. False: there is no such group. Loop 0, which waits
+ * for an I/O loop. */
+bool scsi_target_set_alua_state(ScsiTarget *target, uint16_t group, AluaState state);
 
 /* Shows / withdraws a LUN to every loop, at once; loop 0, which waits for the others. The nexuses
  * get REPORTED LUNS DATA HAS CHANGED. remove: tasks run to their end, and done(arg) runs on loop 0

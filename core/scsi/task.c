@@ -2,6 +2,7 @@
 /* The life of a task: submitted, blocked, running, answered or aborted, released. */
 #include "core/scsi/task.h"
 
+#include "core/scsi/alua.h"
 #include "core/scsi/claim.h"
 #include "core/scsi/command.h"
 #include "core/scsi/hung.h"
@@ -83,6 +84,8 @@ static bool answer_early(Task *task)
         return true;
     }
     if (reserve_refuses(task))
+        return true;
+    if (alua_refuses(task))
         return true;
     if (!command || !offered(task)) {
         fail_unknown(task);
@@ -346,6 +349,8 @@ SenseCode task_errno_sense(AioOp op, int error)
     case EPERM:
     case EACCES:
         return SENSE_WRITE_PROTECTED;
+    case ERANGE: /* of shard.c: the LUN has shrunk */
+        return SENSE_LBA_OUT_OF_RANGE;
     case EOPNOTSUPP:
         return SENSE_INVALID_OPCODE;
     case ENOMEM:

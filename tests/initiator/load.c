@@ -25,6 +25,7 @@ typedef struct {
     uint64_t lba;
     uint32_t blocks;
     bool write;
+    bool again;       /* to be sent once more as it is; then it is the head of Runner.idle */
     uint64_t started; /* ns */
 } Slot;
 
@@ -114,6 +115,12 @@ static void settle_verification(Runner *r, Slot *slot, bool good)
     verifier_release(r->verifier, slot->lba, slot->blocks);
 }
 
+static bool is_attention(const Task *task)
+{
+    return !task->lost && task->response == 0 && task->status == SCSI_CHECK_CONDITION &&
+           scsi_sense(task) >> 16 == SENSE_KEY_UNIT_ATTENTION;
+}
+
 static void slot_done(Task *task)
 {
     Slot *slot = task->user;
@@ -122,6 +129,12 @@ static void slot_done(Task *task)
     bool good = !task->lost && task->response == 0 && task->status == SCSI_GOOD && !task->residual;
 
     r->last_done = now_ns();
+    if (is_attention(task)) { /* told, not done: the same again, as every initiator does */
+        r->result.attentions++;
+        slot->again = true;
+        g_queue_push_head(&r->idle, slot);
+        return;
+    }
     if (!good)
         report_failure(r, slot);
     settle_verification(r, slot, good);
@@ -164,7 +177,8 @@ static bool pick_place(Runner *r, Slot *slot)
     return true;
 }
 
-static bool submit(Runner *r, Slot *slot)
+/* False: nothing can be submitted in this place now. */
+static bool choose(Runner *r, Slot *slot)
 {
     const LoadOptions *o = r->options;
 
@@ -174,16 +188,27 @@ static bool submit(Runner *r, Slot *slot)
     slot->blocks = pick_blocks(r);
     if (!pick_place(r, slot))
         return false;
+    r->to_submit--;
+    return true;
+}
+
+static bool submit(Runner *r, Slot *slot)
+{
+    const LoadOptions *o = r->options;
+
+    if (!slot->again && !choose(r, slot))
+        return false;
     scsi_transfer(&slot->task, o->url->lun, slot->write, slot->lba, slot->blocks,
                   r->capacity.block_size, slot->write && o->fua, slot->memory);
-    if (r->verifier && slot->write)
+    if (slot->again)
+        slot->again = false; /* its data is in place */
+    else if (r->verifier && slot->write)
         verifier_fill(r->verifier, slot->lba, slot->blocks, slot->memory);
     else if (r->verifier)
         memset(slot->memory, 0xa5, slot->task.buffer.len);
     slot->task.done = slot_done;
     slot->task.user = slot;
     slot->started = now_ns();
-    r->to_submit--;
     session_submit(r->session, &slot->task);
     return true;
 }
@@ -197,9 +222,18 @@ static bool may_submit(const Runner *r)
     return !r->deadline || now_ns() < r->deadline;
 }
 
+/* Commands that were told something are not over, whatever the end condition says. */
+static bool must_submit(const Runner *r)
+{
+    const Slot *head = g_queue_peek_head((GQueue *)&r->idle);
+
+    return head && head->again && !r->stopping && !atomic_load(&stopped) && !r->session->error;
+}
+
 static void submit_idle(Runner *r)
 {
-    for (unsigned n = g_queue_get_length(&r->idle); n > 0 && may_submit(r); n--) {
+    for (unsigned n = g_queue_get_length(&r->idle); n > 0 && (must_submit(r) || may_submit(r));
+         n--) {
         Slot *slot = g_queue_pop_head(&r->idle);
 
         if (!submit(r, slot))
@@ -229,7 +263,7 @@ static void run_phase(Runner *r, bool filling)
         }
         /* A target that rejects a PDU of ours never completes its command. */
         r->stopping |= r->session->rejects > 0;
-    } while (may_submit(r) ||
+    } while (must_submit(r) || may_submit(r) ||
              (g_queue_get_length(&r->idle) < r->options->depth && !r->session->rejects));
     r->result.seconds = (double)(now_ns() - begin) / 1e9;
 }
@@ -380,6 +414,7 @@ static void merge(LoadResult *into, const LoadResult *from)
     into->read.bytes += from->read.bytes;
     into->write.bytes += from->write.bytes;
     into->seconds = MAX(into->seconds, from->seconds);
+    into->attentions += from->attentions;
     into->failed += from->failed;
     into->corrupt += from->corrupt;
     into->violations += from->violations;

@@ -140,8 +140,8 @@ static void print_result(const LoadResult *r)
     print_side("read", &r->read, r->seconds);
     print_side("write", &r->write, r->seconds);
     printf("errors: %" PRIu64 " failed, %" PRIu64 " corrupt, %" PRIu64 " violations, %" PRIu64
-           " rejects, %" PRIu64 " sessions lost\n",
-           r->failed, r->corrupt, r->violations, r->rejects, r->lost_sessions);
+           " rejects, %" PRIu64 " sessions lost; %" PRIu64 " unit attentions\n",
+           r->failed, r->corrupt, r->violations, r->rejects, r->lost_sessions, r->attentions);
 }
 
 static void json_side(FILE *f, const char *name, const LoadSide *side, double seconds)
@@ -177,8 +177,9 @@ static bool write_json(const char *path, const Arguments *a, const LoadOptions *
     json_side(f, "write", &r->write, seconds);
     fprintf(f,
             "  \"failed\": %" PRIu64 ", \"corrupt\": %" PRIu64 ", \"violations\": %" PRIu64
-            ", \"rejects\": %" PRIu64 ", \"lost_sessions\": %" PRIu64 ", \"good\": %s\n}\n",
-            r->failed, r->corrupt, r->violations, r->rejects, r->lost_sessions,
+            ", \"attentions\": %" PRIu64 ", \"rejects\": %" PRIu64 ", \"lost_sessions\": %" PRIu64
+            ", \"good\": %s\n}\n",
+            r->failed, r->corrupt, r->violations, r->attentions, r->rejects, r->lost_sessions,
             load_result_good(o, r) ? "true" : "false");
     return f == stdout ? fflush(f) == 0 : fclose(f) == 0;
 }

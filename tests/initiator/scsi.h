@@ -4,7 +4,7 @@
 
 #include "tests/initiator/session.h"
 
-enum { SCSI_GOOD = 0x00, SCSI_CHECK_CONDITION = 0x02 };
+enum { SCSI_GOOD = 0x00, SCSI_CHECK_CONDITION = 0x02, SENSE_KEY_UNIT_ATTENTION = 0x06 };
 
 typedef struct {
     uint64_t blocks;

@@ -231,7 +231,8 @@ static void test_wrong_fixed_groups(void **state)
     (void)state;
     static const Case cases[] = {
         {"[deamon]\n", "f:1: [deamon]: no such group; there are [daemon], [memory], [alpha], "
-                       "[beta], [target NAME] and [lun NAME/NUMBER]; is [daemon] meant?"},
+                       "[beta], [target NAME], [port-group NAME/NUMBER] and [lun "
+                       "NAME/NUMBER]; is [daemon] meant?"},
         {"[daemon]\nio-loop=1\n", "f:2: [daemon] io-loop=1: no such key here; is io-loops meant?"},
         {"[memory]\nzzzzzzzz=1\n", "f:2: [memory] zzzzzzzz=1: no such key here; there are: arena, "
                                    "arena-initial, recv-memory, hugepages"},
@@ -300,7 +301,7 @@ static void test_wrong_targets(void **state)
                                            "queue-depth=bad: must not be bad"},
         {T "allow=all\ntransports=beta\nqueue-depth=1\n",
          "f:4: [target iqn.2026-01.org.example:a] queue-depth=1: no such key here; there are: "
-         "transports, allow"},
+         "transports, allow, alua"},
         {T "allow=all\nqueue-dept=1\n", "f:3: [target iqn.2026-01.org.example:a] queue-dept=1: no "
                                         "such key here; is queue-depth meant?"},
     };
@@ -472,15 +473,73 @@ static void test_missing_file(void **state)
     assert_non_null(strstr(error->message, "/nowhere/rtgt.conf"));
 }
 
+/* --- target port groups --- */
+
+#define NAME       "iqn.2026-01.org.example:a"
+#define PORT_GROUP "[port-group " NAME "/"
+
+static void test_port_groups(void **state)
+{
+    (void)state;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Config) config =
+        parse(TARGET "alua=both\n" PORT_GROUP "7]\nports=3\nstate=standby\n" PORT_GROUP
+                     "2]\nports=1;65535\npreferred=true\n",
+              &error);
+    assert_null(error);
+    const ConfigTarget *target = config->targets->pdata[0];
+    assert_string_equal(config_alua[target->alua], "both");
+    assert_int_equal(target->port_groups->len, 2);
+    const AluaGroupSpec *first = &((ConfigPortGroup *)target->port_groups->pdata[0])->spec;
+    const AluaGroupSpec *second = &((ConfigPortGroup *)target->port_groups->pdata[1])->spec;
+    assert_int_equal(first->id, 2);
+    assert_int_equal(first->n_ports, 2);
+    assert_int_equal(first->ports[1], 65535);
+    assert_true(first->preferred);
+    assert_int_equal(first->state, ALUA_OPTIMIZED);
+    assert_int_equal(second->id, 7);
+    assert_int_equal(second->state, ALUA_STANDBY);
+}
+
+static void test_wrong_port_groups(void **state)
+{
+    (void)state;
+    static const Case cases[] = {
+        {PORT_GROUP "1]\nports=1\n",
+         "f:1: [port-group " NAME "/1]: there is no group [target " NAME "] for it"},
+        {TARGET PORT_GROUP "0]\nports=1\n",
+         "f:3: [port-group " NAME "/0]: the name of a port group is that of its target, / and a "
+         "number from 1 to 65535, as in [port-group iqn.2026-01.org.example:disk/1]"},
+        {TARGET PORT_GROUP "1]\n",
+         "f:3: [port-group " NAME "/1]: there is no ports=: list the tags "
+         "of its portal groups"},
+        {TARGET PORT_GROUP "1]\nports=0\n", "f:4: [port-group " NAME "/1] ports=0: 0: a port is a "
+                                            "number from 1 to 65535"},
+        {TARGET PORT_GROUP "1]\nports=4\n" PORT_GROUP "2]\nports=3;4\n",
+         "f:6: [port-group " NAME "/2] ports=3;4: one of them is in [port-group " NAME "/1] too"},
+        {TARGET PORT_GROUP "1]\nports=1\nstate=asleep\n",
+         "f:5: [port-group " NAME "/1] state=asleep: must be one of: active/optimized, "
+         "active/non-optimized, standby, unavailable, offline, transitioning"},
+    };
+    expect_each(cases, G_N_ELEMENTS(cases));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_fixed_groups),
-        cmocka_unit_test(test_target),         cmocka_unit_test(test_lun),
-        cmocka_unit_test(test_unsound_lines),  cmocka_unit_test(test_wrong_fixed_groups),
-        cmocka_unit_test(test_wrong_targets),  cmocka_unit_test(test_wrong_luns),
-        cmocka_unit_test(test_unknown_engine), cmocka_unit_test(test_hard_link_is_the_same_store),
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_missing_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults),
+                                       cmocka_unit_test(test_fixed_groups),
+                                       cmocka_unit_test(test_target),
+                                       cmocka_unit_test(test_lun),
+                                       cmocka_unit_test(test_unsound_lines),
+                                       cmocka_unit_test(test_wrong_fixed_groups),
+                                       cmocka_unit_test(test_wrong_targets),
+                                       cmocka_unit_test(test_wrong_luns),
+                                       cmocka_unit_test(test_unknown_engine),
+                                       cmocka_unit_test(test_hard_link_is_the_same_store),
+                                       cmocka_unit_test(test_names),
+                                       cmocka_unit_test(test_sizes),
+                                       cmocka_unit_test(test_missing_file),
+                                       cmocka_unit_test(test_port_groups),
+                                       cmocka_unit_test(test_wrong_port_groups)};
     return unit_run(tests);
 }

@@ -209,6 +209,8 @@ static bool has_object(Fixture *f, const char *path, const char *interface)
     return found != NULL;
 }
 
+static void expect_ctl(Fixture *f, int status, const char *words, const char *part);
+
 /* --- the tests ---------------------------------------------------------------------------------*/
 
 static void test_objects(void **state)
@@ -362,6 +364,152 @@ static void test_set_engine_refused(void **state)
                    "keeps its engine");
     expect_property(f, LUN_PATH, "org.rtgt.Lun1", "Engine", "'syslet'");
     expect_property(f, LUN_PATH, "org.rtgt.Lun1", "EngineOptions", "{'threads': '2'}");
+}
+
+/* --- LUNs and targets that come and go ---------------------------------------------------------*/
+
+static GVariant *add_lun(Fixture *f, unsigned number, const char *settings, GError **error)
+{
+    return try_call(f, TARGET_PATH, "org.rtgt.Target1", "AddLun",
+                    g_variant_new("(u@a{sv})", number, g_variant_new_parsed(settings)), error);
+}
+
+static void expect_bad_lun(Fixture *f, unsigned number, const char *settings, const char *message)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = add_lun(f, number, settings, &error);
+    assert_null(reply);
+    g_autofree char *remote = g_dbus_error_get_remote_error(error);
+    assert_string_equal(remote, "org.rtgt.Error.InvalidArgument");
+    if (!strstr(error->message, message))
+        fail_msg("%s", error->message);
+}
+
+static void test_add_and_remove_lun(void **state)
+{
+    Fixture *f = fixture(state);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *second = g_strconcat(f->file, "-2", NULL);
+    g_autofree char *settings =
+        g_strdup_printf("{'path': <'%s'>, 'size': <'2M'>, 'create': <true>, 'engine-options': "
+                        "<['threads=3', 'inline=off']>}",
+                        second);
+    g_autoptr(GVariant) reply = add_lun(f, 300, settings, &error);
+    if (!reply)
+        fail_msg("%s", error->message);
+    g_autofree char *shown = g_variant_print(reply, FALSE);
+    assert_string_equal(shown, "('" TARGET_PATH "/lun/300',)");
+    expect_property(f, TARGET_PATH "/lun/300", "org.rtgt.Lun1", "Size", "2097152");
+    expect_property(f, TARGET_PATH "/lun/300", "org.rtgt.Lun1", "EngineOptions",
+                    "{'threads': '3', 'inline': 'off'}");
+    expect_bad_lun(f, 300, "{'engine': <'null'>, 'size': <'1M'>}", "has a LUN 300 already");
+    g_autoptr(GVariant) gone = call(f, TARGET_PATH "/lun/300", "org.rtgt.Lun1", "Remove", NULL);
+    assert_non_null(gone);
+    assert_false(has_object(f, TARGET_PATH "/lun/300", "org.rtgt.Lun1"));
+    g_autoptr(GVariant) again = add_lun(f, 300, settings, &error);
+    assert_null(error);
+    g_unlink(second);
+}
+
+static void test_add_lun_refused(void **state)
+{
+    Fixture *f = fixture(state);
+    g_autofree char *same = g_strdup_printf("{'path': <'%s'>, 'read-only': <true>}", f->file);
+    expect_bad_lun(f, 1, same, "path: is the same as of LUN " NAME "/0");
+    expect_bad_lun(f, 1, "{'path': <'/x'>, 'engin': <'syslet'>}", "engin=syslet: no such key");
+    expect_bad_lun(f, 1, "{'path': <'x'>}", "path=x: must be an absolute path");
+    expect_bad_lun(f, 1, "{'path': <(1, 2)>}", "option path: ");
+    expect_bad_lun(f, 1, "{'pa[th': <'x'>}", "not the name of a key");
+    expect_bad_lun(f, 1, "{'engine': <'null'>}", "add size=");
+    expect_bad_lun(f, 16384, "{'engine': <'null'>, 'size': <'1M'>}", "at most 16383");
+    g_autoptr(GError) error = NULL;
+    assert_null(add_lun(f, 1, "{'path': <'/nowhere/at/all'>}", &error));
+    assert_non_null(strstr(error->message, "org.rtgt.Error.Failed"));
+    assert_false(has_object(f, TARGET_PATH "/lun/1", "org.rtgt.Lun1"));
+}
+
+static GError *resize(Fixture *f, const char *path, uint64_t size, bool shrink)
+{
+    GError *error = NULL;
+    g_autoptr(GVariant) reply =
+        try_call(f, path, "org.rtgt.Lun1", "Resize",
+                 g_variant_new("(tb)", (guint64)size, (gboolean)shrink), &error);
+    return error;
+}
+
+static void test_resize(void **state)
+{
+    Fixture *f = fixture(state);
+    GStatBuf st;
+    assert_null(resize(f, LUN_PATH, 3 << 20, false));
+    expect_property(f, LUN_PATH, "org.rtgt.Lun1", "Size", "3145728");
+    assert_int_equal(g_stat(f->file, &st), 0);
+    assert_int_equal(st.st_size, 3 << 20);
+    g_autoptr(GError) refused = resize(f, LUN_PATH, 1 << 20, false);
+    assert_non_null(strstr(refused->message, "shrink must be asked for"));
+    assert_null(resize(f, LUN_PATH, 1 << 20, true));
+    assert_int_equal(g_stat(f->file, &st), 0);
+    assert_int_equal(st.st_size, 1 << 20);
+    g_autoptr(GError) odd = resize(f, LUN_PATH, 1000, true);
+    assert_non_null(strstr(odd->message, "multiple of block-size=512"));
+    assert_int_equal(truncate(f->file, 5 << 20), 0);
+    assert_null(resize(f, LUN_PATH, 0, false));
+    expect_property(f, LUN_PATH, "org.rtgt.Lun1", "Size", "5242880");
+    assert_null(resize(f, NULL_PATH, UINT64_C(1) << 40, false));
+    expect_property(f, NULL_PATH, "org.rtgt.Lun1", "Size", "1099511627776");
+    assert_null(resize(f, NULL_PATH, 8192, true));
+    expect_property(f, NULL_PATH, "org.rtgt.Lun1", "Size", "8192");
+}
+
+static void test_targets_come_and_go(void **state)
+{
+    Fixture *f = fixture(state);
+    const char *path = "/org/rtgt/target/iqn_2e2026_2d01_2eorg_2eexample_3ab";
+    expect_ctl(f, 0, "target add iqn.2026-01.org.example:b --set allow=all --set burst=9",
+               "iqn.2026-01.org.example:b: offered over fake\n");
+    assert_string_equal(fake.last_spec, "iqn.2026-01.org.example:b burst=9 all");
+    expect_property(f, path, "org.rtgt.Target1", "Allow", "['all']");
+    expect_ctl(f, 0, "lun add iqn.2026-01.org.example:b 0 --engine null --size 1G",
+               "iqn.2026-01.org.example:b/0: 1G bytes, engine null");
+    expect_ctl(f, 1, "target add iqn.2026-01.org.example:b", "already");
+    expect_ctl(f, 1, "target add disk", "an iSCSI name begins with");
+    expect_ctl(f, 1, "target add iqn.2026-01.org.example:c --set allow=everybody", "allow");
+    fake_login("iqn.2026-01.org.example:b", "iqn.2026-01.org.example:host");
+    expect_ctl(f, 0, "target remove iqn.2026-01.org.example:b", "");
+    assert_int_equal(fake.sessions->len, 0);
+    assert_int_equal(fake.targets, 1);
+    assert_false(has_object(f, path, "org.rtgt.Target1"));
+    expect_ctl(f, 4, "target remove iqn.2026-01.org.example:b", "there is no target");
+}
+
+static void test_ctl_luns(void **state)
+{
+    Fixture *f = fixture(state);
+    expect_ctl(f, 0, "lun add " NAME " 7 --engine null --size 1M --set block-size=4096 --json",
+               "\"BlockSize\" : 4096");
+    expect_ctl(f, 0, "lun resize " NAME " 7 4M", NAME "/7: 4M bytes, engine null");
+    expect_ctl(f, 1, "lun resize " NAME " 7 1M", "shrink");
+    expect_ctl(f, 0, "lun resize " NAME " 7 1M --shrink", NAME "/7: 1M bytes");
+    expect_ctl(f, 0, "lun resize " NAME " 7", NAME "/7: 1M bytes");
+    expect_ctl(f, 0, "lun remove " NAME " 7 --json", "\"Number\" : 7");
+    expect_ctl(f, 4, "lun remove " NAME " 7", "has no LUN 7");
+    expect_ctl(f, 1, "lun add " NAME " 7", "there is no path=");
+    expect_ctl(f, 2, "lun add " NAME " seven", "a LUN has a number");
+    expect_ctl(f, 2, "lun add " NAME " 7 --set a", "--set a: ");
+    expect_ctl(f, 2, "lun resize " NAME " 7 big", "a size is");
+    expect_ctl(f, 2, "lun remove " NAME " 7 --shrink", "takes no --shrink");
+    expect_ctl(f, 0, "lun add --help", "--create");
+}
+
+static void test_port_groups(void **state)
+{
+    Fixture *f = fixture(state);
+    expect_property(f, TARGET_PATH, "org.rtgt.Target1", "Alua", "'implicit'");
+    expect_ctl(f, 0, "target port-groups " NAME, "    1  active/optimized  no         1\n");
+    expect_ctl(f, 0, "target set-state " NAME " 1 standby", "");
+    expect_ctl(f, 0, "target port-groups " NAME " --json", "\"standby\"");
+    expect_ctl(f, 1, "target set-state " NAME " 1 asleep", "a state is active/optimized, ");
+    expect_ctl(f, 1, "target set-state " NAME " 2 standby", "has no port group 2");
 }
 
 /* --- sessions ----------------------------------------------------------------------------------*/
@@ -576,10 +724,24 @@ static void test_ctl_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_objects),        TEST(test_manager_properties), TEST(test_target_properties),
-        TEST(test_lun_properties), TEST(test_set_engine),         TEST(test_set_engine_refused),
-        TEST(test_sessions),       TEST(test_one_daemon_per_bus), TEST(test_ctl_lists),
-        TEST(test_ctl_changes),    TEST(test_ctl_errors),         TEST(test_pool_low),
+        TEST(test_objects),
+        TEST(test_manager_properties),
+        TEST(test_target_properties),
+        TEST(test_lun_properties),
+        TEST(test_set_engine),
+        TEST(test_set_engine_refused),
+        TEST(test_sessions),
+        TEST(test_one_daemon_per_bus),
+        TEST(test_ctl_lists),
+        TEST(test_ctl_changes),
+        TEST(test_ctl_errors),
+        TEST(test_add_and_remove_lun),
+        TEST(test_add_lun_refused),
+        TEST(test_resize),
+        TEST(test_targets_come_and_go),
+        TEST(test_ctl_luns),
+        TEST(test_port_groups),
+        TEST(test_pool_low),
     };
     return unit_run(tests);
 }

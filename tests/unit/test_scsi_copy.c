@@ -430,7 +430,7 @@ static void third_party_copy_page(void **state)
     assert_int_equal(at, cmd->in->len);
     cmd_free(cmd);
     cmd = cmd_run(rig->s->nexus, CDB(0x12, 0, 0, 0, 96, 0), 96);
-    assert_int_equal(cmd->in->data[5], 0x08); /* 3PC */
+    assert_int_equal(cmd->in->data[5] & 0x08, 0x08); /* 3PC */
     cmd_free(cmd);
 }
 

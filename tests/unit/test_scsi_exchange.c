@@ -129,6 +129,78 @@ static void one_at_a_time(void **state)
     cmd_free(cmd);
 }
 
+/* --- size ------------------------------------------------------------------------------------- */
+
+static void shrinking_drains_first(void **state)
+{
+    Scsi *s = *state;
+    static const uint8_t block[512] = {9};
+    GStatBuf st;
+    Outcome outcome = {0};
+    uint8_t last[16], first[16];
+    cdb_rw16(last, 0x8a, 64 * MIB / 512 - 1, 1);
+    cdb_rw16(first, 0x8a, 0, 1);
+    Cmd *before = start(s, last, 16, block);
+    lun_resize(s->lun, MIB, 60000, exchanged, &outcome);
+    wait_turns(10);
+    Cmd *beyond = start(s, last, 16, block), *within = start(s, first, 16, block);
+    assert_int_equal(slow_waiting(), 1);
+    assert_int_equal(g_stat(s->path, &st), 0);
+    assert_int_equal(st.st_size, 64 * MIB); /* a write of the old size is still out */
+    slow_finish_all(0);
+    wait_for(&outcome.done);
+    assert_null(outcome.message);
+    cmd_wait(before);
+    assert_int_equal(cmd_sense(before), 0);
+    cmd_wait(beyond); /* held by the gate, checked against the old size */
+    assert_int_equal(cmd_sense(beyond), SENSE_LBA_OUT_OF_RANGE);
+    while (slow_waiting() == 0)
+        wait_turns(1);
+    slow_finish_all(0);
+    cmd_wait(within);
+    assert_int_equal(cmd_sense(within), 0);
+    cmd_free(before);
+    cmd_free(beyond);
+    cmd_free(within);
+    assert_int_equal(g_stat(s->path, &st), 0);
+    assert_int_equal(st.st_size, MIB);
+    expect(s->nexus, CDB(0, 0, 0, 0, 0, 0), 0, SENSE_CAPACITY_CHANGED);
+    expect(s->nexus, last, 16, 0, SENSE_LBA_OUT_OF_RANGE);
+    assert_int_equal(lun_blocks(s->lun), 2048);
+}
+
+static void shrinking_that_takes_too_long(void **state)
+{
+    Scsi *s = *state;
+    Outcome outcome = {0};
+    Cmd *before = start(s, READ_ONE, NULL);
+    lun_resize(s->lun, MIB, 50, exchanged, &outcome);
+    check_failed(&outcome, "in time");
+    assert_int_equal(lun_blocks(s->lun), 64 * MIB / 512);
+    slow_finish_all(0);
+    cmd_wait(before);
+    cmd_free(before);
+    expect(s->nexus, CDB(0, 0, 0, 0, 0, 0), 0, 0);
+}
+
+static void growing_waits_for_nothing(void **state)
+{
+    Scsi *s = *state;
+    Outcome outcome = {0};
+    GStatBuf st;
+    Cmd *before = start(s, READ_ONE, NULL);
+    lun_resize(s->lun, 65 * MIB, 60000, exchanged, &outcome);
+    assert_true(outcome.done);
+    assert_null(outcome.message);
+    expect(s->nexus, CDB(0, 0, 0, 0, 0, 0), 0, SENSE_CAPACITY_CHANGED);
+    assert_int_equal(g_stat(s->path, &st), 0);
+    assert_int_equal(st.st_size, 65 * MIB);
+    slow_finish_all(0);
+    cmd_wait(before);
+    assert_int_equal(cmd_sense(before), 0);
+    cmd_free(before);
+}
+
 static void close_waits_for_the_exchange(void **state)
 {
     Scsi *s = *state;
@@ -413,6 +485,9 @@ int main(void)
         SLOW(commands_wait_at_the_gate),
         SLOW(drain_that_takes_too_long),
         SLOW(one_at_a_time),
+        SLOW(shrinking_drains_first),
+        SLOW(shrinking_that_takes_too_long),
+        SLOW(growing_waits_for_nothing),
         cmocka_unit_test_setup(close_waits_for_the_exchange, setup_slow),
         cmocka_unit_test_setup_teardown(refusals, scsi_setup, scsi_teardown),
         cmocka_unit_test(null_lun),

@@ -9,9 +9,10 @@ static GVariant *engine_options(const Request *request, GError **error)
 {
     g_auto(GVariantBuilder) builder;
     g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
-    if (request->mode)
-        g_variant_builder_add(&builder, "{sv}", "mode", g_variant_new_string(request->mode));
-    for (char **option = request->options; option && *option; option++) {
+    const LineOptions *given = request->options;
+    if (given->mode)
+        g_variant_builder_add(&builder, "{sv}", "mode", g_variant_new_string(given->mode));
+    for (char **option = given->engine_options; option && *option; option++) {
         const char *equals = strchr(*option, '=');
         if (!equals) {
             g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,

@@ -16,6 +16,9 @@ typedef struct {
     char *interface; /* without "org.rtgt." */
     char *path;
     GVariant *properties;
+    /* what they are sorted by */
+    uint64_t id, number;
+    const char *name, *target;
 } Entry;
 
 G_DEFINE_QUARK(rtgtctl - client - error - quark, client_error)
@@ -119,20 +122,18 @@ static void clear_entry(void *arg)
     g_variant_unref(entry->properties);
 }
 
-static gint compare_numbers(const ClientObject *a, const ClientObject *b, const char *property)
+static gint compare_numbers(uint64_t a, uint64_t b)
 {
-    uint64_t left = object_number(a, property), right = object_number(b, property);
-    return (left > right) - (left < right);
+    return (a > b) - (a < b);
 }
 
 static gint compare_entries(const void *left, const void *right)
 {
-    const ClientObject a = {.properties = ((const Entry *)left)->properties};
-    const ClientObject b = {.properties = ((const Entry *)right)->properties};
-    gint ids = compare_numbers(&a, &b, "Id");
-    gint names = strcmp(object_string(&a, "Name"), object_string(&b, "Name"));
-    gint targets = strcmp(object_string(&a, "TargetName"), object_string(&b, "TargetName"));
-    return ids ? ids : names ? names : targets ? targets : compare_numbers(&a, &b, "Number");
+    const Entry *a = left, *b = right;
+    gint order = compare_numbers(a->id, b->id);
+    order = order ? order : strcmp(a->name, b->name);
+    order = order ? order : strcmp(a->target, b->target);
+    return order ? order : compare_numbers(a->number, b->number);
 }
 
 static void read_object(GArray *objects, const char *path, GVariant *interfaces)
@@ -146,6 +147,11 @@ static void read_object(GArray *objects, const char *path, GVariant *interfaces)
         Entry entry = {.interface = g_strdup(ours ? name + strlen(NAME ".") : name),
                        .path = g_strdup(path),
                        .properties = properties};
+        const ClientObject object = {.properties = properties};
+        entry.id = object_number(&object, "Id");
+        entry.number = object_number(&object, "Number");
+        entry.name = object_string(&object, "Name");
+        entry.target = object_string(&object, "TargetName");
         g_array_append_val(objects, entry);
     }
 }
@@ -201,17 +207,23 @@ static bool find(Client *client, const char *interface, const char *key, const c
     return false;
 }
 
+bool client_find_target(Client *client, const char *name, ClientObject *out, GError **error)
+{
+    if (find(client, "Target1", "Name", name, NULL, NULL, out))
+        return true;
+    g_set_error(error, CLIENT_ERROR, CLIENT_ERROR_NOT_FOUND,
+                "there is no target %s (see rtgtctl target list)", name);
+    return false;
+}
+
 bool client_find_lun(Client *client, const char *target, const char *number, ClientObject *out,
                      GError **error)
 {
     if (find(client, "Lun1", "TargetName", target, "Number", number, out))
         return true;
-    if (find(client, "Target1", "Name", target, NULL, NULL, out))
+    if (client_find_target(client, target, out, error))
         g_set_error(error, CLIENT_ERROR, CLIENT_ERROR_NOT_FOUND, "target %s has no LUN %s", target,
                     number);
-    else
-        g_set_error(error, CLIENT_ERROR, CLIENT_ERROR_NOT_FOUND,
-                    "there is no target %s (see rtgtctl target list)", target);
     return false;
 }
 

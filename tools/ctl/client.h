@@ -30,6 +30,7 @@ typedef struct {
 /* The objects that have org.rtgt.INTERFACE, in the order of their keys: targets by name, LUNs by
  * target and number, sessions by id. Array of ClientObject, g_array_unref(). */
 GArray *client_objects(Client *client, const char *interface);
+bool client_find_target(Client *client, const char *name, ClientObject *out, GError **error);
 bool client_find_lun(Client *client, const char *target, const char *number, ClientObject *out,
                      GError **error);
 bool client_find_session(Client *client, const char *id, ClientObject *out, GError **error);

@@ -9,46 +9,70 @@
 #include <locale.h>
 #include <string.h>
 
-typedef struct {
-    const char *words[3]; /* NULL-terminated */
-    const char *arguments, *summary;
-    guint n_args;
-    bool engine_options; /* takes --mode and --option */
-    bool (*run)(const Request *request, GError **error);
-} Command;
-
-static const Command commands[] = {
-    {{"status"}, "", "What the daemon is and has", 0, false, command_status},
-    {{"target", "list"}, "", "Targets and who may use them", 0, false, command_target_list},
-    {{"lun", "list"}, "", "LUNs with their stores and engines", 0, false, command_lun_list},
-    {{"lun", "set-engine"},
-     "TARGET LUN ENGINE",
-     "Exchange the engine of a LUN while it is used",
-     3,
-     true,
-     command_lun_set_engine},
-    {{"lun", "clear-sync-error"},
-     "TARGET LUN",
-     "Let flushes work again after one failed and the loss was dealt with",
-     2,
-     false,
-     command_lun_clear_sync_error},
-    {{"session", "list"}, "", "Initiators that are logged in", 0, false, command_session_list},
-    {{"session", "drop"}, "ID", "Log an initiator out", 1, false, command_session_drop},
-    {{"statistics"}, "", "Every counter that is not 0", 0, false, command_statistics},
+/* Options that not every command takes. */
+enum {
+    TAKES_ENGINE_OPTIONS = 1u << 0,
+    TAKES_STORE = 1u << 1,
+    TAKES_SETTINGS = 1u << 2,
+    TAKES_SHRINK = 1u << 3,
 };
 
 typedef struct {
-    char *bus, *mode;
-    char **options, **words;
+    const char *words[3]; /* NULL-terminated */
+    const char *arguments, *summary;
+    guint min_args, max_args;
+    unsigned options; /* TAKES_... */
+    bool (*run)(const Request *request, GError **error);
+} Command;
+
+/* clang-format off */
+static const Command commands[] = {
+    {{"status"}, "", "What the daemon is and has", 0, 0, 0, command_status},
+    {{"target", "list"}, "", "Targets and who may use them", 0, 0, 0, command_target_list},
+    {{"target", "add"}, "TARGET", "Offer a new target", 1, 1, TAKES_SETTINGS, command_target_add},
+    {{"target", "remove"}, "TARGET", "Log a target's sessions out and withdraw it", 1, 1, 0,
+     command_target_remove},
+    {{"target", "port-groups"}, "TARGET", "Target port groups and their states (ALUA)", 1, 1, 0,
+     command_target_port_groups},
+    {{"target", "set-state"}, "TARGET GROUP STATE", "Set the state of a target port group", 3, 3, 0,
+     command_target_set_state},
+    {{"lun", "list"}, "", "LUNs with their stores and engines", 0, 0, 0, command_lun_list},
+    {{"lun", "add"}, "TARGET LUN", "Show a new LUN to the sessions there are", 2, 2,
+     TAKES_ENGINE_OPTIONS | TAKES_STORE | TAKES_SETTINGS, command_lun_add},
+    {{"lun", "remove"}, "TARGET LUN", "Withdraw a LUN while sessions run", 2, 2, 0,
+     command_lun_remove},
+    {{"lun", "resize"}, "TARGET LUN [SIZE]", "Change the size, or ask the store for it again", 2, 3,
+     TAKES_SHRINK, command_lun_resize},
+    {{"lun", "set-engine"}, "TARGET LUN ENGINE", "Exchange the engine of a LUN while it is used", 3, 3,
+     TAKES_ENGINE_OPTIONS, command_lun_set_engine},
+    {{"lun", "clear-sync-error"}, "TARGET LUN",
+     "Let flushes work again after one failed and the loss was dealt with", 2, 2, 0,
+     command_lun_clear_sync_error},
+    {{"session", "list"}, "", "Initiators that are logged in", 0, 0, 0, command_session_list},
+    {{"session", "drop"}, "ID", "Log an initiator out", 1, 1, 0, command_session_drop},
+    {{"statistics"}, "", "Every counter that is not 0", 0, 0, 0, command_statistics},
+    {{"reload"}, "", "Apply how the configuration file was changed", 0, 0, 0, command_reload},
+    {{"save"}, "", "Write targets and LUNs as they are into the configuration file", 0, 0, 0,
+     command_save},
+};
+/* clang-format on */
+
+typedef struct {
+    char *bus;
+    LineOptions options;
+    char **words;
     gboolean json, help, version;
 } CommandLine;
 
 static void command_line_clear(CommandLine *line)
 {
     g_free(line->bus);
-    g_free(line->mode);
-    g_strfreev(line->options);
+    g_free(line->options.mode);
+    g_free(line->options.path);
+    g_free(line->options.size);
+    g_free(line->options.engine);
+    g_strfreev(line->options.engine_options);
+    g_strfreev(line->options.settings);
     g_strfreev(line->words);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CommandLine, command_line_clear)
@@ -58,8 +82,14 @@ static bool parse(int argc, char **argv, CommandLine *line, GError **error)
     const GOptionEntry entries[] = {
         {"bus", 'b', 0, G_OPTION_ARG_STRING, &line->bus, NULL, NULL},
         {"json", 'j', 0, G_OPTION_ARG_NONE, &line->json, NULL, NULL},
-        {"mode", 'm', 0, G_OPTION_ARG_STRING, &line->mode, NULL, NULL},
-        {"option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &line->options, NULL, NULL},
+        {"mode", 'm', 0, G_OPTION_ARG_STRING, &line->options.mode, NULL, NULL},
+        {"option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &line->options.engine_options, NULL, NULL},
+        {"path", 'p', 0, G_OPTION_ARG_FILENAME, &line->options.path, NULL, NULL},
+        {"size", 's', 0, G_OPTION_ARG_STRING, &line->options.size, NULL, NULL},
+        {"engine", 'e', 0, G_OPTION_ARG_STRING, &line->options.engine, NULL, NULL},
+        {"create", 0, 0, G_OPTION_ARG_NONE, &line->options.create, NULL, NULL},
+        {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &line->options.settings, NULL, NULL},
+        {"shrink", 0, 0, G_OPTION_ARG_NONE, &line->options.shrink, NULL, NULL},
         {"help", 'h', 0, G_OPTION_ARG_NONE, &line->help, NULL, NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &line->version, NULL, NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &line->words, NULL, NULL},
@@ -87,14 +117,26 @@ static void add_help(Table *table, const char *left, const char *right)
     table_add(table, g_strdup(right));
 }
 
-static void print_options(bool engine_options)
+static void print_options(unsigned options)
 {
     g_autoptr(Table) table = table_new(2, NULL);
-    if (engine_options) {
+    if (options & TAKES_STORE) {
+        add_help(table, "-p, --path=PATH", "The file or block device");
+        add_help(table, "-s, --size=SIZE", "Of a file to be made, or of a null store");
+        add_help(table, "    --create", "Make the file where there is none");
+        add_help(table, "-e, --engine=ENGINE", "syslet (default), libaio, io_uring or null");
+    }
+    if (options & TAKES_ENGINE_OPTIONS) {
         add_help(table, "-m, --mode=buffered|direct",
-                 "Through the page cache or past it; as it is");
+                 options & TAKES_STORE ? "Through the page cache (default) or past it"
+                                       : "Through the page cache or past it; as it is");
         add_help(table, "-o, --option=NAME=VALUE", "Option of the engine; may be repeated");
     }
+    if (options & TAKES_SETTINGS)
+        add_help(table, "    --set=KEY=VALUE",
+                 "Any key of the group in rtgt.conf(5); may be repeated");
+    if (options & TAKES_SHRINK)
+        add_help(table, "    --shrink", "Allow a smaller size: what lies behind it is lost");
     add_help(table, "-j, --json", "Print JSON");
     add_help(table, "-b, --bus=BUS", "system (default), session or a D-Bus address");
     add_help(table, "-h, --help", "Help, also of a command");
@@ -108,7 +150,7 @@ static void print_command_help(const Command *command)
     g_autofree char *name = command_name(command);
     g_print("Usage: rtgtctl %s [OPTION...]%s%s\n%s.\n", name, *command->arguments ? " " : "",
             command->arguments, command->summary);
-    print_options(command->engine_options);
+    print_options(command->options);
 }
 
 static void print_help(void)
@@ -123,7 +165,7 @@ static void print_help(void)
     g_print("Usage: rtgtctl COMMAND [OPTION...]\nShows and manages the storage target rtgtd.\n\n"
             "Commands:\n%s",
             text);
-    print_options(false);
+    print_options(0);
 }
 
 /* --- commands ----------------------------------------------------------------------------------*/
@@ -173,21 +215,44 @@ static int exit_code(const GError *error)
     return CTL_FAILED;
 }
 
+/* The first option that was given and that the command does not take; NULL: none. */
+static const char *misplaced(const Command *command, const LineOptions *given)
+{
+    const struct {
+        const char *name;
+        unsigned option;
+        bool given;
+    } all[] = {
+        {"--mode", TAKES_ENGINE_OPTIONS, given->mode},
+        {"--option", TAKES_ENGINE_OPTIONS, given->engine_options},
+        {"--path", TAKES_STORE, given->path},
+        {"--size", TAKES_STORE, given->size},
+        {"--engine", TAKES_STORE, given->engine},
+        {"--create", TAKES_STORE, given->create},
+        {"--set", TAKES_SETTINGS, given->settings},
+        {"--shrink", TAKES_SHRINK, given->shrink},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
+        if (all[i].given && !(command->options & all[i].option))
+            return all[i].name;
+    return NULL;
+}
+
 static int run(const Command *command, const CommandLine *line, guint used)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *name = command_name(command);
     guint n_args = g_strv_length(line->words) - used;
-    if (n_args != command->n_args)
+    if (n_args < command->min_args || n_args > command->max_args)
         return complain(CTL_USAGE, "%s takes %s", name,
-                        command->n_args ? command->arguments : "no arguments");
-    if ((line->mode || line->options) && !command->engine_options)
-        return complain(CTL_USAGE, "%s takes no --mode and no --option", name);
+                        command->max_args ? command->arguments : "no arguments");
+    const char *wrong = misplaced(command, &line->options);
+    if (wrong)
+        return complain(CTL_USAGE, "%s takes no %s", name, wrong);
     g_autoptr(Client) client = client_new(line->bus ? line->bus : "system", &error);
     const Request request = {.client = client,
                              .json = line->json,
-                             .mode = line->mode,
-                             .options = line->options,
+                             .options = &line->options,
                              .args = line->words + used};
     if (client && command->run(&request, &error))
         return CTL_DONE;
