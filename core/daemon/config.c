@@ -18,7 +18,8 @@
 const char *const config_hugepages[] = {
     [ARENA_HUGE_AUTO] = "auto", [ARENA_HUGE_ON] = "on", [ARENA_HUGE_OFF] = "off", NULL};
 
-static const char *const daemon_keys[] = {"io-loops", "poll-us", "bus", "state-dir", NULL};
+static const char *const daemon_keys[] = {"io-loops",  "poll-us", "bus",
+                                          "state-dir", "secrets", NULL};
 static const char *const memory_keys[] = {"arena", "arena-initial", "recv-memory", "hugepages",
                                           NULL};
 
@@ -36,6 +37,22 @@ static void read_bus(const ConfigReader *reader, Config *config)
                                "unix:path=/run/bus");
 }
 
+static void read_secrets(const ConfigReader *reader, Config *config)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = config_reader_string(reader, "daemon", "secrets");
+    if (!path)
+        return;
+    if (!g_path_is_absolute(path)) {
+        config_reader_complain(reader, "daemon", "secrets",
+                               "must be an absolute path, beginning with /");
+        return;
+    }
+    config->secrets = secrets_load(path, &error);
+    if (!config->secrets)
+        config_reader_complain(reader, "daemon", "secrets", "%s", error->message);
+}
+
 static void read_daemon(const ConfigReader *reader, Config *config)
 {
     config->io_loops =
@@ -51,6 +68,7 @@ static void read_daemon(const ConfigReader *reader, Config *config)
     else if (!g_path_is_absolute(config->state_dir))
         config_reader_complain(reader, "daemon", "state-dir",
                                "must be an absolute path, beginning with /");
+    read_secrets(reader, config);
 }
 
 static void read_memory(const ConfigReader *reader, Config *config)
@@ -161,6 +179,8 @@ static void read_all(const ConfigReader *reader, Config *config, const Transport
         g_ptr_array_add(config->transports, config_transport_read(reader, *transport));
     read_targets(reader, config, transports);
     config_check_luns(reader, config);
+    if (!config_report_has_errors(reader->report)) /* else much of it would be said twice */
+        config_check_transport_keys(reader, config);
 }
 
 static void free_transport(void *transport)
@@ -212,6 +232,7 @@ void config_free(Config *config)
     g_free(config->path);
     g_free(config->bus);
     g_free(config->state_dir);
+    secrets_free(config->secrets);
     g_ptr_array_unref(config->transports);
     g_ptr_array_unref(config->targets);
     g_strfreev(config->warnings);

@@ -47,6 +47,7 @@ typedef struct {
     char *bus;      /* system, session, none or a D-Bus address */
     bool bus_chosen;
     char *state_dir;
+    Secrets *secrets; /* NULL: there is no secrets= */
     ArenaConfig arena;
     size_t recv_memory;    /* bytes, resolved */
     GPtrArray *transports; /* ConfigTransport *, in main()'s order */

@@ -30,3 +30,4 @@ void config_lun_free(ConfigLun *lun);
 
 /* What only shows when groups are seen together. */
 void config_check_luns(const ConfigReader *reader, const Config *config);
+void config_check_transport_keys(const ConfigReader *reader, const Config *config);
