@@ -15,7 +15,8 @@ int main(int argc, char **argv)
     }
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-    failed |= protocol_login_tests() == 1;
+    /* Those of the login speak of targets that want no proof. */
+    failed |= (protocol_url->user ? protocol_auth_tests() : protocol_login_tests()) == 1;
     failed |= protocol_data_tests() == 1;
     failed |= protocol_session_tests() == 1;
     failed |= protocol_bad_tests() == 1;
