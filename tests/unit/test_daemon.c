@@ -196,11 +196,11 @@ static void test_sample(void **state)
 /* Those whose names the sample shows; the path of their file. */
 static char *write_secrets(Fixture *f)
 {
-    g_autofree char *words = write_file(f, "secrets",
-                                        "[initiator host1]\nsecret=secret of host1\n"
-                                        "[initiator host2]\nsecret=secret of host2\n"
-                                        "[target disk1]\nsecret=secret of disk1\n"
-                                        "[target disks]\nsecret=secret of all disks\n");
+    g_free(write_file(f, "secrets",
+                      "[initiator host1]\nsecret=secret of host1\n"
+                      "[initiator host2]\nsecret=secret of host2\n"
+                      "[target disk1]\nsecret=secret of disk1\n"
+                      "[target disks]\nsecret=secret of all disks\n"));
     char *path = g_build_filename(f->dir, "secrets", NULL);
     assert_int_equal(g_chmod(path, 0600), 0);
     return path;
