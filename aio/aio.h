@@ -20,12 +20,17 @@ typedef enum {
     AIO_DISCARD,      /* deallocate; what is read afterwards is zeros or unchanged, see file.h */
     AIO_WRITE_ZEROES, /* reads as zeros afterwards, by deallocation where AIO_MAY_UNMAP is set */
     AIO_EXTENT,       /* how far from `offset`, at most `len`, it is all data or all a hole */
+    AIO_PREFETCH,     /* into the page cache, of a buffered file */
 } AioOp;
-#define AIO_OPS 6
+#define AIO_OPS 7
 
 enum {
     AIO_FUA = 1u << 0,       /* WRITE, WRITE_ZEROES: on stable storage before done */
     AIO_MAY_UNMAP = 1u << 1, /* WRITE_ZEROES: may deallocate instead of writing zeros */
+    /* WRITE: as a whole or not at all, even when power fails. Only of aio_file_atomic_unit() bytes
+     * at a multiple of that, and in one piece of memory; anything else is -EOPNOTSUPP. */
+    AIO_ATOMIC = 1u << 2,
+    AIO_NO_WAIT = 1u << 3, /* PREFETCH: done when it has begun */
 };
 
 /* One request, embedded in the caller's task and lent to the engine from queue() until done().
@@ -41,15 +46,16 @@ struct AioReq {
     uint64_t offset, len;
     void (*done)(AioReq *req); /* called from reap(), on the context's thread */
 
-    ssize_t res; /* set before done: `len` (FLUSH: 0; EXTENT: that of the extent), or -errno */
+    ssize_t res; /* set before done: `len` (FLUSH: 0; EXTENT: that of the extent; PREFETCH: all or
+                  * 0, where there is no page cache), or -errno */
     /* EXTENT: set before done. A hole takes no space and reads as zeros; allocated space that was
      * never written may count as one. Where the store cannot tell, all is data. */
     bool hole;
 
     /* the engine's own */
     AioReq *next;
-    uint64_t moved; /* bytes already transferred: short transfers are continued from here; EXTENT:
-                     * its length */
+    uint64_t moved; /* bytes already transferred: short transfers are continued from here; EXTENT,
+                     * PREFETCH: the result */
     void *priv;
 };
 

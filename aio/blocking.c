@@ -12,8 +12,9 @@
 #include "aio/sys.h"
 #include "aio/transfer.h"
 
-#define ZEROS_SIZE (64 * 1024)
-#define ZEROS_IOVS 16
+#define ZEROS_SIZE   (64 * 1024)
+#define ZEROS_IOVS   16
+#define SCRATCH_SIZE ((uint64_t)128 * 1024)
 
 static int perform_transfer(AioReq *req, AioCounters *counters)
 {
@@ -21,6 +22,7 @@ static int perform_transfer(AioReq *req, AioCounters *counters)
         .file = req->file,
         .write = req->op == AIO_WRITE,
         .fua = aio_req_is_fua(req),
+        .atomic = req->flags & AIO_ATOMIC,
         .iov = req->iov,
         .iovcnt = req->iovcnt,
         .offset = req->offset,
@@ -157,6 +159,38 @@ static int perform_extent(AioReq *req)
     return 0;
 }
 
+/* Nothing tells when readahead has ended but reading what it has read. */
+static int wait_for_readahead(const AioReq *req, AioCounters *counters)
+{
+    g_autofree char *scratch = g_malloc(SCRATCH_SIZE);
+    struct iovec iov = {.iov_base = scratch};
+    int res = 0;
+
+    for (uint64_t done = 0; res == 0 && done < req->len; done += iov.iov_len) {
+        iov.iov_len = MIN(req->len - done, SCRATCH_SIZE);
+        AioTransfer transfer = {.file = req->file,
+                                .iov = &iov,
+                                .iovcnt = 1,
+                                .offset = req->offset + done,
+                                .len = iov.iov_len,
+                                .counters = counters};
+        res = aio_transfer(&transfer);
+    }
+    return res;
+}
+
+static int perform_prefetch(AioReq *req, AioCounters *counters)
+{
+    if (req->file->mode == AIO_DIRECT || !req->len)
+        return 0;
+    int res = aio_sys.advise(req->file->fd, req->offset, req->len);
+    if (res == 0 && !(req->flags & AIO_NO_WAIT))
+        res = wait_for_readahead(req, counters);
+    if (res == 0)
+        req->moved = req->len;
+    return res;
+}
+
 static int perform(AioReq *req, AioCounters *counters)
 {
     switch (req->op) {
@@ -171,6 +205,8 @@ static int perform(AioReq *req, AioCounters *counters)
         return perform_write_zeroes(req, counters);
     case AIO_EXTENT:
         return perform_extent(req);
+    case AIO_PREFETCH:
+        return perform_prefetch(req, counters);
     }
     return -EINVAL;
 }

@@ -153,6 +153,8 @@ static int file_attach(AioFile *file, char **why)
     int res = file->fd < 0 ? -errno : 0;
     if (res == 0 && file->mode == AIO_DIRECT)
         res = aio_probe_direct(file->fd, store->block, &file->offset_align, &file->memory_align);
+    if (res == 0 && file->mode == AIO_DIRECT && !store->read_only)
+        file->atomic_unit = aio_probe_atomic(file->fd);
     if (res == -EINVAL && file->mode == AIO_DIRECT)
         return refuse(why, res, "%s: its file system has no direct I/O", store->path);
     if (res < 0)
@@ -268,6 +270,11 @@ size_t aio_file_offset_align(const AioFile *file)
 size_t aio_file_memory_align(const AioFile *file)
 {
     return file->memory_align;
+}
+
+size_t aio_file_atomic_unit(const AioFile *file)
+{
+    return file->atomic_unit;
 }
 
 bool aio_file_can_discard(const AioFile *file)

@@ -108,8 +108,8 @@ static void uring_prepare(const UringCtx *ctx, struct io_uring_sqe *sqe, const A
         io_uring_prep_readv(sqe, fd, req->iov, (unsigned)req->iovcnt, req->offset);
     else
         io_uring_prep_writev(sqe, fd, req->iov, (unsigned)req->iovcnt, req->offset);
-    if (aio_req_is_fua(req))
-        sqe->rw_flags = RWF_DSYNC;
+    if (req->op == AIO_WRITE)
+        sqe->rw_flags = aio_req_write_flags(req);
 }
 
 static bool uring_queue(AioCtx *base, AioReq *req)

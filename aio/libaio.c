@@ -79,7 +79,7 @@ static int libaio_event_fd(AioCtx *base)
 static void libaio_prepare(LibaioCtx *ctx, struct iocb *iocb, const AioReq *req)
 {
     const AioFile *file = req->file;
-    int flags = aio_req_is_fua(req) ? RWF_DSYNC : 0;
+    int flags = req->op == AIO_WRITE ? aio_req_write_flags(req) : 0;
 
     if (req->op == AIO_FLUSH)
         io_prep_fdsync(iocb, file->fd);
@@ -115,6 +115,8 @@ static bool libaio_relent(struct iocb *iocb, int res)
 {
     AioSlot *slot = iocb->data;
 
+    if (slot->req->flags & AIO_ATOMIC) /* that may be what it does not know */
+        return false;
     if (!(iocb->aio_rw_flags & RWF_NOWAIT) || (res != -EOPNOTSUPP && res != -EINVAL))
         return false;
     iocb->aio_rw_flags &= ~RWF_NOWAIT;

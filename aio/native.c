@@ -117,8 +117,8 @@ void aio_native_settle(AioNative *native, AioSlot *slot, int64_t res)
         native_hand_off(native, req);
     } else if (res < 0 || req->op == AIO_FLUSH) {
         native_finish(native, req, (int)res);
-    } else if (res == 0) {
-        native_finish(native, req, -EIO);
+    } else if (res == 0 || ((req->flags & AIO_ATOMIC) && (uint64_t)res < req->len)) {
+        native_finish(native, req, -EIO); /* the rest of an atomic write would be one too late */
     } else {
         req->moved += (uint64_t)res;
         if (req->moved >= req->len)

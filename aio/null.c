@@ -58,7 +58,7 @@ static bool null_queue(AioCtx *base, AioReq *req)
     int res = aio_req_admit(req);
     if (res == 0 && req->op == AIO_READ)
         null_read(req);
-    if (res == 0 && req->op == AIO_EXTENT)
+    if (res == 0 && (req->op == AIO_EXTENT || req->op == AIO_PREFETCH))
         req->moved = req->len;
     aio_req_finish(req, res);
     aio_reqs_push(&ctx->finished, req);

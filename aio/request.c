@@ -5,10 +5,18 @@
 #include <errno.h>
 
 #include "aio/file_impl.h"
+#include "aio/sys.h"
 
 bool aio_req_is_fua(const AioReq *req)
 {
     return (req->flags & AIO_FUA) && (req->op == AIO_WRITE || req->op == AIO_WRITE_ZEROES);
+}
+
+static bool is_atomic_unit(const AioReq *req)
+{
+    size_t unit = req->file->atomic_unit;
+    return req->op == AIO_WRITE && req->iovcnt == 1 && unit > 0 && req->len == unit &&
+           req->offset % unit == 0;
 }
 
 int aio_req_admit(AioReq *req)
@@ -24,13 +32,21 @@ int aio_req_admit(AioReq *req)
         return aio_file_sync_error(file);
     if (req->len > size || req->offset > size - req->len)
         return -EIO;
-    if (req->op == AIO_READ || req->op == AIO_EXTENT)
+    if (req->op == AIO_READ || req->op == AIO_EXTENT || req->op == AIO_PREFETCH)
         return 0;
     if (file->store->read_only)
         return -EROFS;
     if (req->op == AIO_DISCARD)
         return file->store->can_discard ? 0 : -EOPNOTSUPP;
+    if ((req->flags & AIO_ATOMIC) && !is_atomic_unit(req))
+        return -EOPNOTSUPP;
     return aio_req_is_fua(req) ? aio_file_sync_error(file) : 0;
+}
+
+/* Operations whose result is a number they find, at most `len`. */
+static bool tells_length(AioOp op)
+{
+    return op == AIO_EXTENT || op == AIO_PREFETCH;
 }
 
 void aio_req_finish(AioReq *req, int res)
@@ -43,7 +59,12 @@ void aio_req_finish(AioReq *req, int res)
     else
         req->res = res;
     if (req->res == 0 && req->op != AIO_FLUSH)
-        req->res = (ssize_t)(req->op == AIO_EXTENT ? req->moved : req->len);
+        req->res = (ssize_t)(tells_length(req->op) ? req->moved : req->len);
+}
+
+int aio_req_write_flags(const AioReq *req)
+{
+    return (aio_req_is_fua(req) ? RWF_DSYNC : 0) | (req->flags & AIO_ATOMIC ? RWF_ATOMIC : 0);
 }
 
 int aio_iov_slice(const struct iovec *iov, int iovcnt, uint64_t skip, size_t limit,

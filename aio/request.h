@@ -31,6 +31,20 @@ static inline AioReq *aio_reqs_pop(AioReqList *list)
     return req;
 }
 
+/* False: it is not on the list. */
+static inline bool aio_reqs_remove(AioReqList *list, AioReq *req)
+{
+    AioReq *before = NULL;
+    for (AioReq **at = &list->head; *at; before = *at, at = &before->next)
+        if (*at == req) {
+            *at = req->next;
+            if (list->tail == req)
+                list->tail = before;
+            return true;
+        }
+    return false;
+}
+
 /* Adds to a counter that only the context's thread writes. */
 static inline void aio_count(uint64_t *counter, uint64_t n)
 {
@@ -52,6 +66,9 @@ void aio_req_finish(AioReq *req, int res);
 
 /* True for WRITE and WRITE_ZEROES with AIO_FUA. */
 bool aio_req_is_fua(const AioReq *req);
+
+/* Flags of pwritev2 (and of io_uring and libaio) for a WRITE. */
+int aio_req_write_flags(const AioReq *req);
 
 /* The part of iov behind the first `skip` bytes, at most `max` entries and `limit` bytes (0: no
  * limit); number of entries, *bytes their sum. */

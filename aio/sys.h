@@ -11,6 +11,15 @@
 struct iocb;
 struct io_uring;
 
+#ifndef RWF_ATOMIC
+#define RWF_ATOMIC 0x40 /* Linux 6.11 */
+#endif
+
+/* What statx tells of RWF_ATOMIC; bytes, unit_max == 0: nothing. */
+typedef struct {
+    uint32_t unit_min, unit_max, segments_max;
+} AioAtomicLimits;
+
 /* Every call returns what the system call returns, or -errno. */
 typedef struct {
     ssize_t (*preadv2)(int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags);
@@ -19,6 +28,8 @@ typedef struct {
     int (*fallocate)(int fd, int mode, off_t offset, off_t len);
     int (*blkdiscard)(int fd, uint64_t offset, uint64_t len);
     int64_t (*seek)(int fd, uint64_t offset, int whence); /* lseek */
+    int (*advise)(int fd, uint64_t offset, uint64_t len); /* posix_fadvise: will be needed */
+    int (*atomic_limits)(int fd, AioAtomicLimits *limits);
     int (*io_submit)(void *kernel_ctx, long count, struct iocb **iocbs);
     int (*uring_submit)(struct io_uring *ring);
     /* The result of a request that the kernel completed by itself (libaio, io_uring). */

@@ -158,8 +158,27 @@ static ssize_t step_run(Step *step)
     return step_call(step, t->file->fd, step->iov, step->iovcnt, step->offset);
 }
 
+/* One call or none: what it does not take as it is stays undone. */
+static int write_whole(AioTransfer *t)
+{
+    Step step = {.t = t, .flags = RWF_ATOMIC | (t->fua ? RWF_DSYNC : 0)};
+    ssize_t n;
+
+    if (!aio_file_takes(t->file, t->iov, t->iovcnt, t->offset, t->len))
+        return -EOPNOTSUPP;
+    do
+        n = step_call(&step, t->file->fd, t->iov, t->iovcnt, t->offset);
+    while (n < 0 && step_again(&step, n));
+    if (n < 0)
+        return (int)n;
+    t->moved = (uint64_t)n;
+    return t->moved == t->len ? 0 : -EIO;
+}
+
 int aio_transfer(AioTransfer *t)
 {
+    if (t->atomic)
+        return write_whole(t);
     Step step = {.t = t, .flags = t->write && t->fua ? RWF_DSYNC : 0};
     bool sync_after = false;
     int res = 0;

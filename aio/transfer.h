@@ -11,6 +11,7 @@
 typedef struct {
     AioFile *file;
     bool write, fua;
+    bool atomic; /* a write that must not be split, see AIO_ATOMIC */
     const struct iovec *iov;
     int iovcnt;
     uint64_t offset, len;

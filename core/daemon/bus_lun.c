@@ -27,6 +27,8 @@ static void bus_lun_get_property(GObject *object, guint id, GValue *value, GPara
         g_value_set_uint64(value, lun_blocks(lun) * lun_spec(lun)->block_size);
     } else if (strcmp(spec->name, "write-cache") == 0) {
         g_value_set_boolean(value, lun_write_cache(lun));
+    } else if (strcmp(spec->name, "hung") == 0) {
+        g_value_set_boolean(value, lun_hung(lun));
     } else if (strcmp(spec->name, "sync-error") == 0) {
         int error = lun_sync_error(lun);
         g_value_set_string(value, error ? g_strerror(-error) : "");

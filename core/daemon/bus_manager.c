@@ -54,11 +54,11 @@ GDBusObjectSkeleton *bus_manager_object(Manager *manager)
     RtgtManager1 *interface = rtgt_manager1_skeleton_new();
     g_object_set(interface, "version", PACKAGE_VERSION, "configuration-file", config->path,
                  "state-directory", config->state_dir, "io-loops", manager_io_loops(manager),
-                 "poll-microseconds", manager_poll_us(manager), "arena-limit",
-                 (guint64)config->arena.limit, "arena-initial", (guint64)config->arena.initial,
-                 "receive-memory", (guint64)config->recv_memory, "huge-pages",
-                 config_hugepages[config->arena.huge], "transports", transports, "portals",
-                 portals(manager), "engines", engines(), NULL);
+                 "task-management-timeout", config->tmf_timeout_ms / 1000, "poll-microseconds",
+                 manager_poll_us(manager), "arena-limit", (guint64)config->arena.limit,
+                 "arena-initial", (guint64)config->arena.initial, "receive-memory",
+                 (guint64)config->recv_memory, "huge-pages", config_hugepages[config->arena.huge],
+                 "transports", transports, "portals", portals(manager), "engines", engines(), NULL);
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), manager);
     return bus_object(BUS_ROOT "/manager", interface);
 }

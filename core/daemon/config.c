@@ -14,12 +14,14 @@
 #define ARENA_MAX         ((uint64_t)4 << 40)
 #define RECV_MEMORY_MIN   ((uint64_t)1 << 20)
 #define STATE_DIR_DEFAULT "/var/lib/rtgt"
+#define TMF_TIMEOUT       30 /* seconds */
+#define TMF_TIMEOUT_MAX   3600
 
 const char *const config_hugepages[] = {
     [ARENA_HUGE_AUTO] = "auto", [ARENA_HUGE_ON] = "on", [ARENA_HUGE_OFF] = "off", NULL};
 
-static const char *const daemon_keys[] = {"io-loops",  "poll-us", "bus",
-                                          "state-dir", "secrets", NULL};
+static const char *const daemon_keys[] = {"io-loops", "poll-us",     "bus", "state-dir",
+                                          "secrets",  "tmf-timeout", NULL};
 static const char *const memory_keys[] = {"arena", "arena-initial", "recv-memory", "hugepages",
                                           NULL};
 
@@ -62,8 +64,12 @@ static void read_daemon(const ConfigReader *reader, Config *config)
     config->poll_auto = poll == UINT64_MAX;
     config->poll_us = config->poll_auto ? 0 : (unsigned)poll;
     read_bus(reader, config);
+    config->tmf_timeout_ms =
+        1000 * (unsigned)config_reader_number(reader, "daemon", "tmf-timeout", NULL, TMF_TIMEOUT, 1,
+                                              TMF_TIMEOUT_MAX);
     config->state_dir = config_reader_string(reader, "daemon", "state-dir");
-    if (!config->state_dir)
+    config->state_dir_chosen = config->state_dir != NULL;
+    if (!config->state_dir_chosen)
         config->state_dir = g_strdup(STATE_DIR_DEFAULT);
     else if (!g_path_is_absolute(config->state_dir))
         config_reader_complain(reader, "daemon", "state-dir",

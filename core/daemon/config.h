@@ -47,7 +47,9 @@ typedef struct {
     char *bus;      /* system, session, none or a D-Bus address */
     bool bus_chosen;
     char *state_dir;
+    bool state_dir_chosen;
     Secrets *secrets; /* NULL: there is no secrets= */
+    unsigned tmf_timeout_ms;
     ArenaConfig arena;
     size_t recv_memory;    /* bytes, resolved */
     GPtrArray *transports; /* ConfigTransport *, in main()'s order */

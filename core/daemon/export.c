@@ -58,7 +58,9 @@ bool export_open_luns(Export *export, GError **error)
               export->config->allow_all ? ", open to every initiator" : "");
     for (guint i = 0; i < export->config->luns->len; i++) {
         const ConfigLun *config = export->config->luns->pdata[i];
-        Lun *lun = lun_new(&config->spec, host->memory, host->io_loops, host->n_io_loops, error);
+        LunSpec spec = config->spec;
+        spec.state = host->state;
+        Lun *lun = lun_new(&spec, host->memory, host->io_loops, host->n_io_loops, error);
         if (!lun) {
             g_prefix_error(error, "%s: ", config->where);
             return false;

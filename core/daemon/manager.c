@@ -5,6 +5,7 @@
 #include "core/base/loop.h"
 #include "core/mem/receive.h"
 #include "core/mem/segment.h"
+#include "core/scsi/tmf.h"
 
 #define AUTO_LOOPS_MAX 8
 #define AUTO_POLL_CPUS 4 /* with fewer, polling takes the CPU from whom it waits for */
@@ -26,6 +27,7 @@ struct Manager {
     Arena *arena;
     Memory *memory;
     ReceiveBudget *receive;
+    StateDir *state;
     TransportHost host;    /* what all transports have in common */
     GPtrArray *running;    /* Running * */
     GPtrArray *transports; /* the same, const Transport * */
@@ -118,6 +120,26 @@ static bool make_memory(Manager *manager, GError **error)
     size_t admitted = stats.limit / 100 * ADMITTED_PERCENT - config->recv_memory;
     manager->memory = memory_new(manager->arena, admitted, manager->loops, manager->n_loops);
     manager->receive = receive_budget_new(manager->arena, config->recv_memory);
+    return true;
+}
+
+/* --- state -------------------------------------------------------------------------------------*/
+
+/* A directory that somebody chose must work; without the default one only what needs it is refused.
+ */
+static bool open_state_dir(Manager *manager, GError **error)
+{
+    const Config *config = manager->config;
+    g_autoptr(GError) failure = NULL;
+    manager->state = state_dir_open(config->state_dir, &failure);
+    if (manager->state)
+        return true;
+    if (config->state_dir_chosen) {
+        g_propagate_prefixed_error(error, g_steal_pointer(&failure), "[daemon] state-dir: ");
+        return false;
+    }
+    g_warning("[daemon] state-dir: %s; reservations and mode pages cannot be saved",
+              failure->message);
     return true;
 }
 
@@ -261,15 +283,17 @@ Manager *manager_new(const Config *config, GError **error)
     manager->exports = g_ptr_array_new();
     manager->portals = g_ptr_array_new_with_free_func(free_portal);
     manager->sessions = g_ptr_array_new();
+    tmf_timeout_ms = config->tmf_timeout_ms;
     choose_loops(manager);
     make_loops(manager);
-    if (make_memory(manager, error)) {
+    if (open_state_dir(manager, error) && make_memory(manager, error)) {
         manager->host = (TransportHost){.main = manager->main,
                                         .io_loops = manager->loops,
                                         .n_io_loops = manager->n_loops,
                                         .memory = manager->memory,
                                         .receive = manager->receive,
                                         .secrets = manager->config->secrets,
+                                        .state = manager->state,
                                         .session_added = session_added,
                                         .session_removed = session_removed,
                                         .arg = manager};
@@ -315,6 +339,7 @@ static void stop_transports(Manager *manager)
 
 static void free_memory(Manager *manager)
 {
+    state_dir_close(manager->state);
     receive_budget_free(manager->receive);
     memory_free(manager->memory);
     for (unsigned i = 0; i < manager->n_loops; i++)

@@ -4,6 +4,7 @@
 
 #include "core/base/loop.h"
 #include "core/base/secrets.h"
+#include "core/base/state_dir.h"
 #include "core/mem/receive.h"
 #include "core/mem/segment.h"
 #include "core/scsi/target.h"
@@ -22,6 +23,7 @@ typedef struct {
     unsigned n_io_loops;
     Memory *memory;
     ReceiveBudget *receive;
+    StateDir *state; /* NULL: nothing can be kept over a restart */
     void (*session_added)(void *arg, SessionRecord *record);   /* loop 0 */
     void (*session_removed)(void *arg, SessionRecord *record); /* loop 0; the last use */
     void *arg;

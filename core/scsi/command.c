@@ -3,12 +3,16 @@
 #include "core/scsi/command.h"
 
 #include "core/base/bytes.h"
+#include "core/scsi/atomics.h"
 #include "core/scsi/capacity.h"
 #include "core/scsi/control.h"
+#include "core/scsi/copy.h"
+#include "core/scsi/copy_results.h"
 #include "core/scsi/disk.h"
 #include "core/scsi/inquiry.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/mode.h"
+#include "core/scsi/prefetch.h"
 #include "core/scsi/provisioning.h"
 #include "core/scsi/report_luns.h"
 #include "core/scsi/report_opcodes.h"
@@ -27,9 +31,14 @@
 #define RANGE_12(byte1)    {0, byte1, FF4, FF4, 0x1f, 0}
 #define RANGE_16(byte1)    {0, byte1, FF8, FF4, 0x1f, 0}
 
+/* List identifier, allocation length. */
+#define RECEIVE_COPY       {0, 0, 0xff, 0, 0, 0, 0, 0, 0, 0, FF4, 0, 0}
+
 enum {
     DPO = 0x10, FUA = 0x08, BYTCHK = 0x06, IMMED = 0x02, SYNC_NV = 0x04, UNMAP = 0x08, NDOB = 0x01,
+    D = COMMAND_ON_RANGE, /* touches data */
     W = COMMAND_WRITES,
+    X = COMMAND_EXCLUSIVE,
     C = COMMAND_CONFLICTS,
     R = COMMAND_PASSES_RESERVATION,
     STANDBY = COMMAND_IN_STANDBY,
@@ -43,9 +52,9 @@ const Command commands[] = {
      {0}, test_unit_ready_run},
     {0x03, false, 0, 6, ANYWHERE, COMMAND_OTHER, "REQUEST SENSE",
      {0, 0x01, 0, 0, 0xff, 0}, request_sense_run},
-    {0x08, false, 0, 6, 0, COMMAND_READ, "READ (6)",
+    {0x08, false, 0, 6, D, COMMAND_READ, "READ (6)",
      RANGE_6, disk_read},
-    {0x0a, false, 0, 6, W, COMMAND_WRITE, "WRITE (6)",
+    {0x0a, false, 0, 6, D | W, COMMAND_WRITE, "WRITE (6)",
      RANGE_6, disk_write},
     {0x12, false, 0, 6, ANYWHERE, COMMAND_OTHER, "INQUIRY",
      {0, 0x01, 0xff, FF2, 0}, inquiry_run},
@@ -59,40 +68,56 @@ const Command commands[] = {
      {0, 0, 0, 0, 0x03, 0}, prevent_allow_run},
     {0x25, false, 0, 10, R, COMMAND_OTHER, "READ CAPACITY (10)",
      {0, 0, FF4, 0, 0, 0x01, 0}, read_capacity_10_run},
-    {0x28, false, 0, 10, 0, COMMAND_READ, "READ (10)",
+    {0x28, false, 0, 10, D, COMMAND_READ, "READ (10)",
      RANGE_10(DPO | FUA), disk_read},
-    {0x2a, false, 0, 10, W, COMMAND_WRITE, "WRITE (10)",
+    {0x2a, false, 0, 10, D | W, COMMAND_WRITE, "WRITE (10)",
      RANGE_10(DPO | FUA), disk_write},
-    {0x2e, false, 0, 10, W, COMMAND_WRITE, "WRITE AND VERIFY (10)",
+    {0x2e, false, 0, 10, D | W, COMMAND_WRITE, "WRITE AND VERIFY (10)",
      RANGE_10(DPO | BYTCHK), write_and_verify_run},
-    {0x2f, false, 0, 10, 0, COMMAND_OTHER, "VERIFY (10)",
+    {0x2f, false, 0, 10, D, COMMAND_OTHER, "VERIFY (10)",
      RANGE_10(DPO | BYTCHK), verify_run},
     {0x34, false, 0, 10, 0, COMMAND_OTHER, "PRE-FETCH (10)",
      RANGE_10(IMMED), pre_fetch_run},
     {0x35, false, 0, 10, C, COMMAND_FLUSH, "SYNCHRONIZE CACHE (10)",
      RANGE_10(SYNC_NV | IMMED), synchronize_cache_run},
-    {0x41, false, 0, 10, W, COMMAND_WRITE, "WRITE SAME (10)",
+    {0x41, false, 0, 10, D | W, COMMAND_WRITE, "WRITE SAME (10)",
      RANGE_10(UNMAP), write_same_10_run},
-    {0x42, false, 0, 10, W | COMMAND_NEEDS_THIN, COMMAND_UNMAP, "UNMAP",
-     {0, 0, 0, 0, 0, 0, 0, FF2, 0}, unmap_run},
+    {0x42, false, 0, 10, W | COMMAND_ON_MEDIUM | COMMAND_NEEDS_THIN, COMMAND_UNMAP, "UNMAP",
+     {0, 0, 0, 0, 0, 0, 0x1f, FF2, 0}, unmap_run},
     {0x55, false, 0, 10, C | STANDBY, COMMAND_OTHER, "MODE SELECT (10)",
      {0, 0x11, 0, 0, 0, 0, 0, FF2, 0}, mode_select_10_run},
     {0x5a, false, 0, 10, C | STANDBY | UNREADY, COMMAND_OTHER, "MODE SENSE (10)",
      {0, 0x18, 0xff, 0xff, 0, 0, 0, FF2, 0}, mode_sense_10_run},
-    {0x88, false, 0, 16, 0, COMMAND_READ, "READ (16)",
+    {0x83, true, 0x00, 16, C, COMMAND_OTHER, "EXTENDED COPY (LID1)",
+     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, FF4, 0, 0}, extended_copy_run},
+    {0x84, true, 0x00, 16, C, COMMAND_OTHER, "RECEIVE COPY STATUS (LID1)",
+     RECEIVE_COPY, receive_copy_status_run},
+    {0x84, true, 0x01, 16, C, COMMAND_OTHER, "RECEIVE COPY DATA (LID1)",
+     RECEIVE_COPY, receive_copy_data_run},
+    {0x84, true, 0x03, 16, C, COMMAND_OTHER, "RECEIVE COPY OPERATING PARAMETERS",
+     RECEIVE_COPY, receive_copy_parameters_run},
+    {0x84, true, 0x04, 16, C, COMMAND_OTHER, "RECEIVE COPY FAILURE DETAILS (LID1)",
+     RECEIVE_COPY, receive_copy_failure_run},
+    {0x88, false, 0, 16, D, COMMAND_READ, "READ (16)",
      RANGE_16(DPO | FUA), disk_read},
-    {0x8a, false, 0, 16, W, COMMAND_WRITE, "WRITE (16)",
+    {0x89, false, 0, 16, D | W | X, COMMAND_WRITE, "COMPARE AND WRITE",
+     {0, DPO | FUA, FF8, 0, 0, 0, 0xff, 0x1f, 0}, compare_and_write_run},
+    {0x8a, false, 0, 16, D | W, COMMAND_WRITE, "WRITE (16)",
      RANGE_16(DPO | FUA), disk_write},
-    {0x8e, false, 0, 16, W, COMMAND_WRITE, "WRITE AND VERIFY (16)",
+    {0x8b, false, 0, 16, D | W | X, COMMAND_WRITE, "ORWRITE (16)",
+     RANGE_16(DPO | FUA), orwrite_run},
+    {0x8e, false, 0, 16, D | W, COMMAND_WRITE, "WRITE AND VERIFY (16)",
      RANGE_16(DPO | BYTCHK), write_and_verify_run},
-    {0x8f, false, 0, 16, 0, COMMAND_OTHER, "VERIFY (16)",
+    {0x8f, false, 0, 16, D, COMMAND_OTHER, "VERIFY (16)",
      RANGE_16(DPO | BYTCHK), verify_run},
     {0x90, false, 0, 16, 0, COMMAND_OTHER, "PRE-FETCH (16)",
      RANGE_16(IMMED), pre_fetch_run},
     {0x91, false, 0, 16, C, COMMAND_FLUSH, "SYNCHRONIZE CACHE (16)",
      RANGE_16(SYNC_NV | IMMED), synchronize_cache_run},
-    {0x93, false, 0, 16, W, COMMAND_WRITE, "WRITE SAME (16)",
+    {0x93, false, 0, 16, D | W, COMMAND_WRITE, "WRITE SAME (16)",
      RANGE_16(UNMAP | NDOB), write_same_16_run},
+    {0x9c, false, 0, 16, D | W | X | COMMAND_NEEDS_ATOMIC, COMMAND_WRITE, "WRITE ATOMIC (16)",
+     {0, DPO | FUA, FF8, 0, 0, FF2, 0x1f, 0}, write_atomic_run},
     {0x9e, true, 0x10, 16, R, COMMAND_OTHER, "READ CAPACITY (16)",
      {0, 0, FF8, FF4, 0x01, 0}, read_capacity_16_run},
     {0x9e, true, 0x12, 16, COMMAND_NEEDS_THIN, COMMAND_OTHER, "GET LBA STATUS",
@@ -103,13 +128,13 @@ const Command commands[] = {
      {0, 0, 0x87, 0xff, FF2, FF4, 0, 0}, report_opcodes_run},
     {0xa3, true, 0x0d, 12, ALWAYS, COMMAND_OTHER, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
      {0, 0, 0x80, 0, 0, 0, FF4, 0, 0}, report_tmfs_run},
-    {0xa8, false, 0, 12, 0, COMMAND_READ, "READ (12)",
+    {0xa8, false, 0, 12, D, COMMAND_READ, "READ (12)",
      RANGE_12(DPO | FUA), disk_read},
-    {0xaa, false, 0, 12, W, COMMAND_WRITE, "WRITE (12)",
+    {0xaa, false, 0, 12, D | W, COMMAND_WRITE, "WRITE (12)",
      RANGE_12(DPO | FUA), disk_write},
-    {0xae, false, 0, 12, W, COMMAND_WRITE, "WRITE AND VERIFY (12)",
+    {0xae, false, 0, 12, D | W, COMMAND_WRITE, "WRITE AND VERIFY (12)",
      RANGE_12(DPO | BYTCHK), write_and_verify_run},
-    {0xaf, false, 0, 12, 0, COMMAND_OTHER, "VERIFY (12)",
+    {0xaf, false, 0, 12, D, COMMAND_OTHER, "VERIFY (12)",
      RANGE_12(DPO | BYTCHK), verify_run},
 };
 /* clang-format on */
@@ -152,7 +177,9 @@ int command_check_cdb(const Command *command, const uint8_t *cdb, unsigned cdb_l
 
 bool command_offered(const Command *command, const Lun *lun)
 {
-    return !(command->flags & COMMAND_NEEDS_THIN) || lun->thin;
+    if (G_LIKELY(!(command->flags & COMMAND_NOT_EVERYWHERE)))
+        return true;
+    return command->flags & COMMAND_NEEDS_THIN ? lun->thin : lun_atomic_blocks(lun) > 0;
 }
 
 uint64_t cdb_lba(const uint8_t *cdb)

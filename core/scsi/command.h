@@ -23,6 +23,13 @@ enum {
     COMMAND_IN_STANDBY = 1u << 6,
     COMMAND_WHEN_UNAVAILABLE = 1u << 7,
     COMMAND_WHEN_NOT_READY = 1u << 8, /* stopped, ejected, or being formatted */
+    /* Which blocks it reads or changes: those of the LBA and length in its CDB, or any. Of neither
+     * kind is a command that makes claims (claim.h) of its own. */
+    COMMAND_ON_RANGE = 1u << 9,
+    COMMAND_ON_MEDIUM = 1u << 10,
+    COMMAND_EXCLUSIVE = 1u << 11,    /* no other command touches them meanwhile, see claim.h */
+    COMMAND_NEEDS_ATOMIC = 1u << 12, /* not there where the store cannot write atomically */
+    COMMAND_NOT_EVERYWHERE = COMMAND_NEEDS_THIN | COMMAND_NEEDS_ATOMIC,
 };
 
 /* What it counts as in the statistics. */

@@ -69,11 +69,3 @@ void synchronize_cache_run(Task *task)
     if (disk_extent(task, &extent))
         transfer_begin(&task->transfers[0], 0, 0, 0, flush_store);
 }
-
-/* GOOD says that not all of it is known to be in a cache (SBC-3 5.9). */
-void pre_fetch_run(Task *task)
-{
-    Extent extent;
-    if (disk_extent(task, &extent))
-        task_complete(task, NULL);
-}

@@ -148,6 +148,11 @@ void engine_submit(Engine *engine, AioReq *req)
     loop_flush_later(engine->loop, &engine->flush);
 }
 
+bool engine_withdraw(Engine *engine, AioReq *req)
+{
+    return aio_reqs_remove(&engine->waiting, req);
+}
+
 const AioEngine *engine_type(const Engine *engine)
 {
     return engine->ctx->engine;

@@ -19,6 +19,9 @@ void engine_put(Engine *engine); /* on the loop; the last one closes the context
  * done() is called on the loop, never inside. */
 void engine_submit(Engine *engine, AioReq *req);
 
+/* Takes back a request that waits in that FIFO; false: it does not. */
+bool engine_withdraw(Engine *engine, AioReq *req);
+
 const AioEngine *engine_type(const Engine *engine);
 const AioParams *engine_params(const Engine *engine);
 void engine_get_counters(const Engine *engine, AioCounters *out); /* MT-SAFE while held */

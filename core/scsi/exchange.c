@@ -63,6 +63,8 @@ static void finish(Exchange *x)
         lun->spec.engine = x->engine;
         lun->spec.params = x->params;
         lun->spec.mode = x->mode;
+        if (lun_measure_atomic(lun))
+            lun_attention(lun, SENSE_INQUIRY_DATA_CHANGED, NULL);
     }
     aio_file_close(unused);
     lun->exchange = NULL;

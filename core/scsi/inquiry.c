@@ -3,6 +3,8 @@
 #include "core/scsi/inquiry.h"
 
 #include "core/base/bytes.h"
+#include "core/scsi/atomics.h"
+#include "core/scsi/copy_results.h"
 #include "core/scsi/disk.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/provisioning.h"
@@ -25,7 +27,8 @@ static unsigned standard_data(Task *task, uint8_t *p)
     p[2] = 0x06; /* SPC-4 */
     p[3] = 0x12; /* HISUP, response data format 2 */
     p[4] = 96 - 5;
-    p[7] = 0x02; /* CMDQUE */
+    p[5] = shard ? 0x08 : 0; /* 3PC */
+    p[7] = 0x02;             /* CMDQUE */
     memcpy(p + 8, VENDOR, 8);
     memcpy(p + 16, shard && !shard->lun->spec.path ? PRODUCT_NULL : PRODUCT, 16);
     memcpy(p + 32, REVISION, 4);
@@ -87,12 +90,17 @@ static unsigned device_name(const char *name, uint8_t *p)
     return designator(p, UTF8, 0x28, id, (MIN(len, 223) + 4) & ~(size_t)3);
 }
 
+unsigned inquiry_lun_designators(const Lun *lun, uint8_t *out)
+{
+    unsigned n = naa(lun, out);
+    return n + t10_vendor_id(lun, out + n);
+}
+
 static unsigned device_identification(const Task *task, uint8_t *p)
 {
     static const uint8_t first_port[4] = {0, 0, 0, 1};
     const Lun *lun = task_lun(task);
-    unsigned n = naa(lun, p);
-    n += t10_vendor_id(lun, p + n);
+    unsigned n = inquiry_lun_designators(lun, p);
     n += designator(p + n, BINARY, 0x14, first_port, sizeof first_port);
     n += device_name(scsi_target_name(task->nexus->target), p + n);
     return n;
@@ -110,6 +118,7 @@ static unsigned block_limits(const Task *task, uint8_t *p)
     const Lun *lun = task_lun(task);
     uint64_t max = disk_max_transfer_blocks(lun), best = SEGMENT_MAX >> lun->block_shift;
     p[0] = 0x01; /* WSNZ */
+    p[1] = (uint8_t)compare_and_write_max_blocks(lun);
     put_be16(p + 2, (uint16_t)MAX(4096 >> lun->block_shift, 1));
     put_be32(p + 4, (uint32_t)MIN(max, UINT32_MAX));
     put_be32(p + 8, (uint32_t)(max ? MIN(max, best) : best));
@@ -120,6 +129,10 @@ static unsigned block_limits(const Task *task, uint8_t *p)
         put_be32(p + 24, (uint32_t)CLAMP(granularity, 1, UINT32_MAX));
     }
     put_be64(p + 32, write_same_max_blocks(lun));
+    unsigned atomic = lun_atomic_blocks(lun);
+    put_be32(p + 40, atomic); /* the largest atomic transfer, its alignment and granularity */
+    put_be32(p + 44, atomic);
+    put_be32(p + 48, atomic);
     return 60;
 }
 
@@ -141,13 +154,10 @@ static unsigned logical_block_provisioning(const Task *task, uint8_t *p)
 }
 
 static const Page pages[] = {
-    {0x00, supported_pages},
-    {0x80, serial_number},
-    {0x83, device_identification},
-    {0x86, extended_inquiry},
-    {0xb0, block_limits},
-    {0xb1, block_characteristics},
-    {0xb2, logical_block_provisioning},
+    {0x00, supported_pages},       {0x80, serial_number},
+    {0x83, device_identification}, {0x86, extended_inquiry},
+    {0x8f, copy_page_build},       {0xb0, block_limits},
+    {0xb1, block_characteristics}, {0xb2, logical_block_provisioning},
 };
 
 static unsigned supported_pages(const Task *task, uint8_t *p)

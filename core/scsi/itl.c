@@ -2,6 +2,8 @@
 /* Task sets: who may start, and who must wait. */
 #include "core/scsi/itl.h"
 
+#include "core/scsi/claim.h"
+#include "core/scsi/copy_results.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/task_impl.h"
 
@@ -24,6 +26,7 @@ void itl_free(Itl *itl)
 {
     Lun *lun = itl->shard->lun;
     g_assert(g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked));
+    copy_results_free(itl);
     g_queue_unlink(&itl->shard->itls, &itl->shard_link);
     pthread_mutex_lock(&lun->lock);
     g_queue_unlink(&lun->itls, &itl->lun_link);
@@ -49,10 +52,16 @@ static void start(Itl *itl, Task *task)
     task_start(task);
 }
 
+/* A hung LUN answers at once, whatever the order: those before may take for ever. */
+static bool starts_at_once(const Itl *itl, const Task *task)
+{
+    return task->attribute == TASK_HEAD_OF_QUEUE || (!itl->blocked.head && may_start(itl, task)) ||
+           G_UNLIKELY(itl->shard && lun_hung(itl->shard->lun));
+}
+
 void itl_admit(Itl *itl, Task *task)
 {
-    if (task->attribute == TASK_HEAD_OF_QUEUE ||
-        (g_queue_is_empty(&itl->blocked) && may_start(itl, task))) {
+    if (starts_at_once(itl, task)) {
         start(itl, task);
         return;
     }
@@ -60,11 +69,9 @@ void itl_admit(Itl *itl, Task *task)
     g_queue_push_tail_link(&itl->blocked, &task->link);
 }
 
-void itl_leave(Itl *itl, Task *task)
+void itl_start_blocked(Itl *itl)
 {
-    itl->running--;
-    itl->barriers -= is_barrier(task);
-    if (itl->starting) /* below this in the stack: that loop goes on */
+    if (itl->starting || itl->walkers) /* below this in the stack: that loop goes on */
         return;
     itl->starting = true;
     for (Task *first; (first = g_queue_peek_head(&itl->blocked)) && may_start(itl, first);) {
@@ -72,6 +79,16 @@ void itl_leave(Itl *itl, Task *task)
         start(itl, first);
     }
     itl->starting = false;
+}
+
+void itl_leave(Itl *itl, Task *task)
+{
+    if (G_UNLIKELY(itl->shard && itl->shard->claims > 0))
+        claim_task_left(task);
+    task->begun = false;
+    itl->running--;
+    itl->barriers -= is_barrier(task);
+    itl_start_blocked(itl);
 }
 
 SenseCode itl_take_attention(Itl *itl)

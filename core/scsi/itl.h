@@ -18,8 +18,10 @@ struct Itl {
     GQueue blocked;            /* wait for earlier ones, in order */
     unsigned running;          /* of tasks: those that others may have to wait for */
     unsigned barriers;         /* of running: ordered and head-of-queue tasks */
-    bool starting;             /* itl_leave() is at work */
+    bool starting;             /* itl_start_blocked() is at work */
+    unsigned walkers;          /* itl_for_each_task(): nothing is started, nothing freed */
     bool withdrawn;            /* the LUN is being removed: freed with the last task */
+    GQueue copies;             /* CopyResult, see copy_results.h */
     UnitAttentions attentions; /* lock: Lun.lock */
     GList lun_link;            /* in Lun.itls; lock: Lun.lock */
     GList shard_link;          /* in LunShard.itls */
@@ -32,6 +34,8 @@ void itl_free(Itl *itl); /* no task is left (asserted) */
 
 /* Starts the task, or keeps it until the tasks it may not overtake are answered (SAM-5 8.6). */
 void itl_admit(Itl *itl, Task *task);
+/* Starts those whose turn has come. */
+void itl_start_blocked(Itl *itl);
 /* The task is answered, or aborted and without effect from now on: the next may start. */
 void itl_leave(Itl *itl, Task *task);
 

@@ -80,8 +80,18 @@ static bool measure(Lun *lun, GError **error)
     }
     lun->thin = can && spec->thin != LUN_THIN_OFF;
     lun->unmap_reads_zeros = lun->thin && aio_file_discard_zeroes(lun->file);
+    lun_measure_atomic(lun);
     lun->discard_granularity = aio_file_discard_granularity(lun->file);
     return true;
+}
+
+bool lun_measure_atomic(Lun *lun)
+{
+    size_t unit = MIN(aio_file_atomic_unit(lun->file), ARENA_BUFFER_MAX);
+    if (lun->spec.max_transfer > 0 && unit > lun->spec.max_transfer)
+        unit = 0;
+    unsigned blocks = (unsigned)(unit >> lun->block_shift);
+    return __atomic_exchange_n(&lun->atomic_blocks, blocks, __ATOMIC_RELAXED) != blocks;
 }
 
 typedef struct {
@@ -135,6 +145,7 @@ static bool make_shards(Lun *lun, GError **error)
 
 static void lun_free(Lun *lun)
 {
+    g_assert(g_queue_is_empty(&lun->claims));
     aio_file_close(lun->file);
     pthread_mutex_destroy(&lun->lock);
     g_free(lun->shards);
@@ -272,6 +283,16 @@ void lun_clear_sync_error(Lun *lun)
 bool lun_write_cache(const Lun *lun)
 {
     return lun_flag(&lun->write_cache);
+}
+
+unsigned lun_atomic_blocks(const Lun *lun)
+{
+    return __atomic_load_n(&lun->atomic_blocks, __ATOMIC_RELAXED);
+}
+
+bool lun_hung(const Lun *lun)
+{
+    return __atomic_load_n(&lun->hung_shards, __ATOMIC_RELAXED) > 0;
 }
 
 bool lun_thin(const Lun *lun)

@@ -6,6 +6,7 @@
 #include "aio/aio.h"
 #include "aio/file.h"
 #include "core/base/loop.h"
+#include "core/base/state_dir.h"
 #include "core/mem/segment.h"
 #include "core/scsi/engine.h"
 
@@ -30,6 +31,7 @@ typedef struct {
     const char *serial;    /* NULL: derived */
     uint64_t naa;          /* 0: derived */
     LunThin thin;
+    StateDir *state; /* outlives the LUN; NULL: nothing can be kept over a restart */
 } LunSpec;
 
 /* Opens the store and makes a shard on every I/O loop. Copies what it keeps of spec. Blocks; loop
@@ -58,7 +60,11 @@ AioMode lun_mode(const Lun *lun);
 int lun_sync_error(const Lun *lun); /* -errno of the failed flush, or 0 */
 void lun_clear_sync_error(Lun *lun);
 bool lun_write_cache(const Lun *lun); /* WCE */
-bool lun_thin(const Lun *lun);        /* UNMAP is there: `thin` and the store allow it */
+/* What the store writes as a whole or not at all, in blocks; 0: nothing. Changes with the mode. */
+unsigned lun_atomic_blocks(const Lun *lun);
+bool lun_thin(const Lun *lun); /* UNMAP is there: `thin` and the store allow it */
+bool lun_hung(const Lun *lun); /* its store does not answer, see hung.h */
+bool lun_thin(const Lun *lun); /* UNMAP is there: `thin` and the store allow it */
 
 /* Asks the store for its size again; true when it changed, which every nexus is then told. Loop 0.
  */

@@ -26,10 +26,13 @@ struct Lun {
 
     /* Any loop, atomic. */
     uint64_t blocks;
+    unsigned atomic_blocks;
     bool write_cache, descriptor_sense, software_write_protect;
+    unsigned hung_shards; /* see hung.h */
 
     pthread_mutex_t lock;
-    GQueue itls; /* Itl of all loops; lock */
+    GQueue itls;   /* Itl of all loops; lock */
+    GQueue claims; /* Claim of all loops, in the order they were made; lock */
 
     Exchange *exchange; /* the one under way; loop 0 */
     LoopFn closed;      /* lun_close() was called */
@@ -50,6 +53,9 @@ static inline bool lun_write_protected(const Lun *lun)
 
 /* Establishes a unit attention for every I_T nexus that knows the LUN, but `except`. MT-SAFE. */
 void lun_attention(Lun *lun, SenseCode code, const Itl *except);
+
+/* Asks the file what it writes atomically; true when that changed. Loop 0. */
+bool lun_measure_atomic(Lun *lun);
 
 /* Goes on with lun_close() after an exchange. */
 void lun_exchange_ended(Lun *lun);

@@ -73,11 +73,42 @@ static void free_nexus(Nexus *nexus)
 
 static void free_withdrawn(Itl *itl)
 {
-    if (itl->withdrawn && g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked)) {
+    if (itl->withdrawn && !itl->walkers && g_queue_is_empty(&itl->tasks) &&
+        g_queue_is_empty(&itl->blocked)) {
         LunShard *shard = itl->shard;
         forget_itl(itl->nexus, itl);
         target_shard_left(shard);
     }
+}
+
+void nexus_watch(Nexus *nexus, const NexusEvents *events, void *arg)
+{
+    nexus->events = events;
+    nexus->events_arg = arg;
+}
+
+void nexus_luns_changed(Nexus *nexus)
+{
+    for (GList *l = nexus->itls.head; l; l = l->next)
+        itl_add_attention(l->data, SENSE_LUNS_CHANGED);
+    if (nexus->events && !nexus->closed)
+        nexus->events->luns_changed(nexus->events_arg);
+}
+
+static bool is_idle_or_hung(const Itl *itl)
+{
+    return !itl->tasks.head || itl->shard->hung;
+}
+
+void nexus_check_hung(Nexus *nexus)
+{
+    if (!nexus->closed || !nexus->events || nexus->told_hung || nexus->tasks != nexus->orphans)
+        return;
+    for (GList *l = nexus->itls.head; l; l = l->next)
+        if (!is_idle_or_hung(l->data))
+            return;
+    nexus->told_hung = true;
+    nexus->events->only_hung_left(nexus->events_arg);
 }
 
 void nexus_task_released(Itl *itl)
@@ -85,8 +116,12 @@ void nexus_task_released(Itl *itl)
     Nexus *nexus = itl->nexus;
     nexus->tasks--;
     free_withdrawn(itl);
-    if (G_UNLIKELY(nexus->closed) && nexus->tasks == 0)
+    if (G_LIKELY(!nexus->closed))
+        return;
+    if (nexus->tasks == 0)
         free_nexus(nexus);
+    else
+        nexus_check_hung(nexus);
 }
 
 void nexus_withdraw_lun(Nexus *nexus, unsigned number)
@@ -101,8 +136,7 @@ void nexus_withdraw_lun(Nexus *nexus, unsigned number)
 
 /* --- closing ---------------------------------------------------------------------------------- */
 
-/* A task that fn ends may take others with it only in one way: blocked ones of the same queue get
- * started. So the tasks are listed first, and looked for again before each call. */
+/* A task that fn ends is gone; the others stay where they are, as nothing is started meanwhile. */
 static void for_each_in(GQueue *queue, void (*fn)(Task *task, void *arg), void *arg)
 {
     g_autoptr(GPtrArray) tasks = g_ptr_array_sized_new(queue->length);
@@ -115,8 +149,12 @@ static void for_each_in(GQueue *queue, void (*fn)(Task *task, void *arg), void *
 
 void itl_for_each_task(Itl *itl, void (*fn)(Task *task, void *arg), void *arg)
 {
+    itl->walkers++;
     for_each_in(&itl->blocked, fn, arg);
     for_each_in(&itl->tasks, fn, arg);
+    itl->walkers--;
+    itl_start_blocked(itl);
+    free_withdrawn(itl);
 }
 
 void nexus_for_each_task(Nexus *nexus, void (*fn)(Task *task, void *arg), void *arg)
@@ -143,6 +181,8 @@ void nexus_close(Nexus *nexus, LoopFn closed, void *arg)
     nexus_for_each_task(nexus, abort_one, NULL);
     if (--nexus->tasks == 0)
         free_nexus(nexus);
+    else
+        nexus_check_hung(nexus);
 }
 
 /* --- what others ask -------------------------------------------------------------------------- */

@@ -35,6 +35,16 @@ typedef enum {
 Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *initiator,
                  const uint8_t *transport_id, size_t transport_id_len);
 
+/* What a transport may want to know; all members are required. On the home loop. */
+typedef struct {
+    /* LUNs came or went. Unit attentions tell it too, but only to who sends a command. */
+    void (*luns_changed)(void *arg);
+    /* Of a nexus that is being closed, once at most: what is left of it is with the stores of hung
+     * LUNs, which answer BUSY until that is back. The initiator port may have a new nexus. */
+    void (*only_hung_left)(void *arg);
+} NexusEvents;
+void nexus_watch(Nexus *nexus, const NexusEvents *events, void *arg);
+
 /* Aborts every task (each is released()), then calls closed(arg) and frees the nexus. No answer is
  * sent for them, no other transport function than cancel and released is called. */
 void nexus_close(Nexus *nexus, LoopFn closed, void *arg);

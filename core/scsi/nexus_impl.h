@@ -15,11 +15,16 @@ struct Nexus {
 
     Itl **by_number; /* NULL: not addressed yet, or no such LUN */
     unsigned numbers;
-    GQueue itls;    /* Itl, withdrawn ones too */
-    Itl nowhere;    /* for tasks whose LUN field names nothing */
-    unsigned tasks; /* submitted and not yet released */
-    GSList *tmfs;   /* Tmf not yet answered */
+    GQueue itls;      /* Itl, withdrawn ones too */
+    Itl nowhere;      /* for tasks whose LUN field names nothing */
+    unsigned tasks;   /* submitted and not yet released */
+    unsigned orphans; /* of tasks: see hung.h */
+    GSList *tmfs;     /* Tmf not yet answered */
     GList target_link;
+
+    const NexusEvents *events; /* NULL: nobody wants to know */
+    void *events_arg;
+    bool told_hung; /* only_hung_left() was called */
 
     LoopFn closed; /* nexus_close() was called */
     void *closed_arg;
@@ -30,6 +35,9 @@ struct Nexus {
 Itl *nexus_itl(Nexus *nexus, uint64_t lun_field);
 /* A task of it was released: frees what waited for that, perhaps the nexus. */
 void nexus_task_released(Itl *itl);
+/* Calls only_hung_left() when the time has come. */
+void nexus_check_hung(Nexus *nexus);
+void nexus_luns_changed(Nexus *nexus);
 /* The LUN is no longer there: its tasks run to their end, and then nothing knows it any more. */
 void nexus_withdraw_lun(Nexus *nexus, unsigned number);
 

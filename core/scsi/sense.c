@@ -69,3 +69,51 @@ unsigned sense_set_information(uint8_t out[SENSE_MAX], unsigned len, uint64_t in
     out[7] += 12;
     return len + 12;
 }
+
+/* Behind the fixed part, where a byte of COMMAND-SPECIFIC INFORMATION points: the status, and the
+ * sense data of the logical unit. */
+static unsigned forward_fixed(uint8_t *out, unsigned len, SenseOrigin origin, SenseStatus said)
+{
+    uint8_t inner[SENSE_MAX];
+    out[origin == SENSE_OF_SOURCE ? 8 : 9] = (uint8_t)len;
+    out[len++] = said.status;
+    if (said.status == SCSI_CHECK_CONDITION) {
+        unsigned n = sense_build(inner, false, said.code, NULL);
+        memcpy(out + len, inner, n);
+        len += n;
+    }
+    out[7] = (uint8_t)(len - 8);
+    return len;
+}
+
+/* A forwarded sense data descriptor. */
+static unsigned forward_descriptor(uint8_t *out, unsigned len, SenseOrigin origin, SenseStatus said)
+{
+    uint8_t inner[SENSE_MAX], *d = out + len;
+    unsigned n = 0;
+    if (said.status == SCSI_CHECK_CONDITION)
+        n = sense_build(inner, true, said.code, NULL);
+    d[0] = 0x0c;
+    d[1] = (uint8_t)(2 + n);
+    d[2] = origin == SENSE_OF_SOURCE ? 0x01 : 0x02;
+    d[3] = said.status;
+    memcpy(d + 4, inner, n);
+    out[7] = (uint8_t)(out[7] + 4 + n);
+    return len + 4 + n;
+}
+
+unsigned sense_set_segment(uint8_t out[SENSE_MAX], unsigned len, uint16_t segment,
+                           SenseOrigin origin, SenseStatus said)
+{
+    if (out[0] == DESCRIPTOR_RESPONSE) {
+        uint8_t *d = out + len; /* command-specific information descriptor */
+        d[0] = 0x01;
+        d[1] = 0x0a;
+        put_be16(d + 10, segment);
+        out[7] += 12;
+        len += 12;
+        return said.status ? forward_descriptor(out, len, origin, said) : len;
+    }
+    put_be16(out + 10, segment);
+    return said.status ? forward_fixed(out, len, origin, said) : len;
+}

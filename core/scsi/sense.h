@@ -31,12 +31,18 @@ enum {
     SENSE_WRITE_ERROR = SENSE_CODE(0x3, 0x0c, 0x02),
     SENSE_READ_ERROR = SENSE_CODE(0x3, 0x11, 0x00),
     SENSE_INTERNAL_TARGET_FAILURE = SENSE_CODE(0x4, 0x44, 0x00),
+    SENSE_OPERATION_IN_PROGRESS = SENSE_CODE(0x5, 0x00, 0x16),
     SENSE_PARAMETER_LIST_LENGTH_ERROR = SENSE_CODE(0x5, 0x1a, 0x00),
     SENSE_INVALID_OPCODE = SENSE_CODE(0x5, 0x20, 0x00),
     SENSE_LBA_OUT_OF_RANGE = SENSE_CODE(0x5, 0x21, 0x00),
     SENSE_INVALID_FIELD_IN_CDB = SENSE_CODE(0x5, 0x24, 0x00),
     SENSE_LUN_NOT_SUPPORTED = SENSE_CODE(0x5, 0x25, 0x00),
     SENSE_INVALID_FIELD_IN_PARAMETER_LIST = SENSE_CODE(0x5, 0x26, 0x00),
+    SENSE_TOO_MANY_CSCDS = SENSE_CODE(0x5, 0x26, 0x06),
+    SENSE_UNSUPPORTED_CSCD_TYPE = SENSE_CODE(0x5, 0x26, 0x07),
+    SENSE_TOO_MANY_SEGMENTS = SENSE_CODE(0x5, 0x26, 0x08),
+    SENSE_UNSUPPORTED_SEGMENT_TYPE = SENSE_CODE(0x5, 0x26, 0x09),
+    SENSE_INLINE_DATA_LENGTH_EXCEEDED = SENSE_CODE(0x5, 0x26, 0x0b),
     SENSE_SAVING_NOT_SUPPORTED = SENSE_CODE(0x5, 0x39, 0x00),
     SENSE_INVALID_MESSAGE = SENSE_CODE(0x5, 0x49, 0x00),
     SENSE_INVALID_FIELD_IN_IU = SENSE_CODE(0x5, 0x0e, 0x03),
@@ -47,9 +53,17 @@ enum {
     SENSE_MODE_PARAMETERS_CHANGED = SENSE_CODE(0x6, 0x2a, 0x01),
     SENSE_CAPACITY_CHANGED = SENSE_CODE(0x6, 0x2a, 0x09),
     SENSE_COMMANDS_CLEARED = SENSE_CODE(0x6, 0x2f, 0x00),
+    SENSE_INQUIRY_DATA_CHANGED = SENSE_CODE(0x6, 0x3f, 0x03),
     SENSE_LUNS_CHANGED = SENSE_CODE(0x6, 0x3f, 0x0e),
     SENSE_WRITE_PROTECTED = SENSE_CODE(0x7, 0x27, 0x00),
     SENSE_SPACE_ALLOCATION_FAILED = SENSE_CODE(0x7, 0x27, 0x07),
+    SENSE_COPY_ABORTED = SENSE_CODE(0xa, 0x00, 0x00),
+    SENSE_UNREACHABLE_COPY_TARGET = SENSE_CODE(0xa, 0x08, 0x04),
+    SENSE_THIRD_PARTY_DEVICE_FAILURE = SENSE_CODE(0xa, 0x0d, 0x01),
+    SENSE_COPY_TARGET_NOT_REACHABLE = SENSE_CODE(0xa, 0x0d, 0x02),
+    SENSE_INCORRECT_COPY_TARGET_TYPE = SENSE_CODE(0xa, 0x0d, 0x03),
+    SENSE_COPY_ABORTED_INVALID_FIELD = SENSE_CODE(0xa, 0x26, 0x00),
+    SENSE_UNEXPECTED_INEXACT_SEGMENT = SENSE_CODE(0xa, 0x26, 0x0a),
     SENSE_ABORTED_COMMAND = SENSE_CODE(0xb, 0x00, 0x00),
     SENSE_MISCOMPARE = SENSE_CODE(0xe, 0x1d, 0x00),
 };
@@ -65,3 +79,14 @@ unsigned sense_build(uint8_t out[SENSE_MAX], bool descriptor, SenseCode code,
                      const SenseField *field);
 /* Adds the INFORMATION field (an LBA, or an offset for a miscompare) to sense just built. */
 unsigned sense_set_information(uint8_t out[SENSE_MAX], unsigned len, uint64_t information);
+
+/* What a logical unit answered to a copy manager; status 0: nothing. */
+typedef struct {
+    uint8_t status;
+    SenseCode code; /* with CHECK CONDITION */
+} SenseStatus;
+typedef enum { SENSE_OF_NOBODY, SENSE_OF_SOURCE, SENSE_OF_DESTINATION } SenseOrigin;
+/* Adds to sense just built which segment of an EXTENDED COPY failed, and what the copy source or
+ * destination said (SPC-4 5.16.7.4); after sense_set_information(). */
+unsigned sense_set_segment(uint8_t out[SENSE_MAX], unsigned len, uint16_t segment,
+                           SenseOrigin origin, SenseStatus said);

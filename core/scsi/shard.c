@@ -19,7 +19,9 @@ void lun_shard_free(LunShard *shard)
 {
     if (!shard)
         return;
-    g_assert(g_queue_is_empty(&shard->itls) && !shard->in_flight && !shard->held.head);
+    g_assert(g_queue_is_empty(&shard->itls) && g_queue_is_empty(&shard->guests));
+    g_assert(!shard->in_flight && !shard->held.head);
+    g_assert(!shard->claims && g_queue_is_empty(&shard->orphans));
     engine_put(shard->engine);
     g_free(shard);
 }
@@ -34,6 +36,16 @@ void lun_shard_submit(LunShard *shard, AioReq *req)
     req->file = shard->file;
     shard->in_flight++;
     engine_submit(shard->engine, req);
+}
+
+bool lun_shard_withdraw(LunShard *shard, AioReq *req)
+{
+    if (aio_reqs_remove(&shard->held, req))
+        return true;
+    if (!engine_withdraw(shard->engine, req))
+        return false;
+    lun_shard_request_done(shard);
+    return true;
 }
 
 static void tell_drained(LunShard *shard)

@@ -16,6 +16,7 @@ struct LunShard {
     AioFile *file;
     Engine *engine; /* changed under Lun.lock, for lun_get_stats() */
     unsigned block_shift;
+    unsigned claims; /* made here, and exclusive ones known here; see claim.h */
 
     bool gate_closed;
     AioReqList held;                     /* by the gate, in order */
@@ -23,7 +24,13 @@ struct LunShard {
     void (*drained)(LunShard *, void *); /* once, when in_flight is 0; NULL: nobody asks */
     void *drained_arg;
 
-    GQueue itls;             /* Itl */
+    GQueue itls;           /* Itl */
+    GQueue exclusives;     /* Part of claim.c: exclusive claims of all loops whose turn has come */
+    GQueue orphans;        /* Task: aborted, and a request is out; see hung.h */
+    GSource *orphan_timer; /* until the oldest is overdue */
+    bool hung;             /* it is */
+    GQueue guests;         /* Task: copies of other LUNs' commands that are at work on it */
+    GList directory_link;  /* see directory.c */
     struct Removal *removal; /* the LUN is being removed from its target, see target.c */
     LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */
 };
@@ -33,6 +40,9 @@ void lun_shard_free(LunShard *shard); /* no I_T_L nexus, no request (asserted) *
 
 /* Starts the request with the shard's file, or holds it while the gate is closed. */
 void lun_shard_submit(LunShard *shard, AioReq *req);
+/* Takes back a request that was not started yet: done() will not be called. False: the engine has
+ * it. */
+bool lun_shard_withdraw(LunShard *shard, AioReq *req);
 /* To be called first in the done() of every request. */
 void lun_shard_request_done(LunShard *shard);
 

@@ -2,6 +2,7 @@
 /* The LUNs of a target: how they are addressed, shown and withdrawn. */
 #include "core/scsi/target.h"
 
+#include "core/scsi/directory.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/on_loops.h"
@@ -116,11 +117,8 @@ typedef struct Removal {
 
 static void announce_change(const TargetView *view)
 {
-    for (GList *n = view->nexuses.head; n; n = n->next) {
-        const Nexus *nexus = n->data;
-        for (GList *i = nexus->itls.head; i; i = i->next)
-            itl_add_attention(i->data, SENSE_LUNS_CHANGED);
-    }
+    for (GList *n = view->nexuses.head; n; n = n->next)
+        nexus_luns_changed(n->data);
 }
 
 typedef struct {
@@ -140,6 +138,7 @@ static void add_to_view(Loop *loop, void *arg)
     }
     g_assert(!view->luns[number]);
     view->luns[number] = lun_shard(addition->lun, loop);
+    directory_add(view->luns[number]);
     announce_change(view);
 }
 
@@ -164,7 +163,7 @@ static void one_loop_left(void *arg)
 void target_shard_left(LunShard *shard)
 {
     Removal *removal = shard->removal;
-    if (!removal || !g_queue_is_empty(&shard->itls))
+    if (!removal || !g_queue_is_empty(&shard->itls) || !g_queue_is_empty(&shard->guests))
         return;
     shard->removal = NULL;
     loop_call(removal->target->main, one_loop_left, removal);
@@ -177,6 +176,7 @@ static void remove_from_view(Loop *loop, void *arg)
     unsigned number = lun_spec(removal->lun)->number;
     LunShard *shard = view->luns[number];
     view->luns[number] = NULL;
+    directory_remove(shard);
     announce_change(view);
     for (GList *n = view->nexuses.head; n; n = n->next)
         nexus_withdraw_lun(n->data, number);

@@ -19,5 +19,5 @@ typedef struct {
 TargetView *target_view(const ScsiTarget *target, const Loop *loop);
 Loop *const *target_loops(const ScsiTarget *target, unsigned *nloops); /* MT-SAFE */
 
-/* On the shard's loop: an I_T_L nexus of a LUN that is being removed is gone. */
+/* On the shard's loop: an I_T_L nexus, or a guest, of a LUN that is being removed is gone. */
 void target_shard_left(LunShard *shard);

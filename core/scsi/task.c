@@ -2,13 +2,16 @@
 /* The life of a task: submitted, blocked, running, answered or aborted, released. */
 #include "core/scsi/task.h"
 
+#include "core/scsi/claim.h"
 #include "core/scsi/command.h"
+#include "core/scsi/hung.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/task_impl.h"
 #include "core/scsi/tmf.h"
 #include "core/scsi/transfer.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* The transport's own fields and the sense buffer are left alone: a task is a kilobyte, and most
  * of it is not used by most commands. */
@@ -18,9 +21,12 @@ static void init(Task *task)
     task->sense_len = 0;
     task->data_out_wanted = task->data_in_wanted = 0;
     task->busy = 0;
-    task->failed = false;
+    task->failed = task->orphan = false;
     task->link = (GList){.data = task};
+    task->begun = false;
+    task->claim = NULL;
     task->waiters = NULL;
+    task->own_ops = NULL;
     task->position = task->end = task->finished = 0;
     task->store_flags = 0;
     for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
@@ -57,7 +63,8 @@ static bool answer_early(Task *task)
         task_fail(task, itl_take_attention(task->itl));
         return true;
     }
-    if (!command || ((flags & COMMAND_NEEDS_THIN) && !task_lun(task)->thin)) {
+    if (!command ||
+        ((flags & COMMAND_NOT_EVERYWHERE) && !command_offered(command, task_lun(task)))) {
         task_fail(task, SENSE_INVALID_OPCODE);
         return true;
     }
@@ -65,7 +72,20 @@ static bool answer_early(Task *task)
         task_fail(task, SENSE_INVALID_MESSAGE);
         return true;
     }
-    return false;
+    return hung_answers(task);
+}
+
+/* What a command may ask of others, or they of it: see claim.h. */
+static bool concerns_claims(const Task *task)
+{
+    const LunShard *shard = task->itl->shard;
+    return (task->command->flags & COMMAND_EXCLUSIVE) || (shard && shard->claims > 0);
+}
+
+void task_run(Task *task)
+{
+    task->begun = true;
+    task->command->run(task);
 }
 
 void task_start(Task *task)
@@ -78,15 +98,26 @@ void task_start(Task *task)
         task_fail_cdb(task, bad >> 3, bad & 7);
     else if ((task->command->flags & COMMAND_WRITES) && lun_write_protected(task_lun(task)))
         task_fail(task, SENSE_WRITE_PROTECTED);
+    else if (G_UNLIKELY(concerns_claims(task)))
+        claim_admit(task);
     else
-        task->command->run(task);
+        task_run(task);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
+static void end_own(Task *task)
+{
+    if (G_UNLIKELY(task->own_ops)) {
+        task->own_ops->ended(task);
+        task->own_ops = NULL;
+    }
+}
+
 static void release(Task *task)
 {
     Itl *itl = task->itl;
+    end_own(task);
     g_assert(!task->waiters);
     if (task->state == TASK_ABORTED)
         itl_leave(itl, task);
@@ -107,7 +138,7 @@ static void count(const Task *task)
     if (!shard)
         return;
     LunStats *stats = &shard->stats;
-    if (G_UNLIKELY(task->status != SCSI_GOOD))
+    if (G_UNLIKELY(task->status != SCSI_GOOD && task->status != SCSI_CONDITION_MET))
         counter_add(&stats->errors, 1);
     switch (task->command ? task->command->kind : COMMAND_OTHER) {
     case COMMAND_READ:
@@ -135,6 +166,7 @@ static void respond(Task *task, Transfer *last)
     Itl *itl = task->itl;
     task->state = TASK_RESPONDED;
     task->busy++;
+    end_own(task);
     count(task);
     task->transport->respond(task, last ? &last->move : NULL);
     itl_leave(itl, task);
@@ -153,9 +185,19 @@ static bool must_be_waited_for(const Transfer *t)
     return t->state == TRANSFER_STORAGE || t->state == TRANSFER_GET_DATA;
 }
 
+static bool is_in_store(const Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
+        if (task->transfers[i].state == TRANSFER_STORAGE)
+            return true;
+    return false;
+}
+
 void task_settle(Task *task)
 {
-    if (task->state == TASK_ABORTED && task->waiters && !task_may_write(task))
+    if (task->state == TASK_ABORTED && task->orphan && !is_in_store(task))
+        hung_orphan_back(task);
+    if (task->waiters && (task->state == TASK_ABORTED || task->failed) && !task_may_write(task))
         tmf_task_settled(task);
     if (task->state != TASK_RUNNING || !task->failed)
         return;
@@ -174,24 +216,32 @@ static void end_waiting_transfers(Task *task)
     }
 }
 
-static bool wants_descriptor_sense(const Task *task)
+bool task_descriptor_sense(const Task *task)
 {
     return task->itl->shard && lun_flag(&task_lun(task)->descriptor_sense);
 }
 
-static void fail(Task *task, SenseCode code, const SenseField *field, const uint64_t *information)
+void task_fail_sense(Task *task, const uint8_t *sense, unsigned len)
 {
     if (!task->failed) {
         task->failed = true;
         task->status = SCSI_CHECK_CONDITION;
-        task->sense_len = sense_build(task->sense, wants_descriptor_sense(task), code, field);
-        if (information)
-            task->sense_len = sense_set_information(task->sense, task->sense_len, *information);
+        task->sense_len = len;
+        memcpy(task->sense, sense, len);
     }
     task->busy++;
     end_waiting_transfers(task);
     task_settle(task);
     task_unbusy(task);
+}
+
+static void fail(Task *task, SenseCode code, const SenseField *field, const uint64_t *information)
+{
+    uint8_t sense[SENSE_MAX];
+    unsigned len = sense_build(sense, task_descriptor_sense(task), code, field);
+    if (information)
+        len = sense_set_information(sense, len, *information);
+    task_fail_sense(task, sense, len);
 }
 
 void task_fail(Task *task, SenseCode code)
@@ -202,6 +252,11 @@ void task_fail(Task *task, SenseCode code)
 void task_fail_information(Task *task, SenseCode code, uint64_t information)
 {
     fail(task, code, NULL, &information);
+}
+
+void task_fail_field(Task *task, SenseCode code, const SenseField *field)
+{
+    fail(task, code, field, NULL);
 }
 
 void task_fail_cdb(Task *task, int byte, int bit)
@@ -216,39 +271,73 @@ void task_fail_parameter(Task *task, int byte, int bit)
     fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field, NULL);
 }
 
-void task_fail_errno(Task *task, AioOp op, int error)
+static bool is_reading(AioOp op)
+{
+    return op == AIO_READ || op == AIO_EXTENT || op == AIO_PREFETCH;
+}
+
+SenseCode task_errno_sense(AioOp op, int error)
 {
     switch (-error) {
     case ENOSPC:
     case EDQUOT:
-        task_fail(task, SENSE_SPACE_ALLOCATION_FAILED);
-        return;
+        return SENSE_SPACE_ALLOCATION_FAILED;
     case EROFS:
     case EPERM:
     case EACCES:
-        task_fail(task, SENSE_WRITE_PROTECTED);
-        return;
+        return SENSE_WRITE_PROTECTED;
     case EOPNOTSUPP:
-        task_fail(task, SENSE_INVALID_OPCODE);
-        return;
+        return SENSE_INVALID_OPCODE;
     case ENOMEM:
-        task_fail(task, SENSE_INTERNAL_TARGET_FAILURE);
-        return;
+        return SENSE_INTERNAL_TARGET_FAILURE;
     default:
-        task_fail(task, op == AIO_READ || op == AIO_EXTENT ? SENSE_READ_ERROR : SENSE_WRITE_ERROR);
+        return is_reading(op) ? SENSE_READ_ERROR : SENSE_WRITE_ERROR;
     }
+}
+
+void task_fail_errno(Task *task, AioOp op, int error)
+{
+    task_fail(task, task_errno_sense(op, error));
 }
 
 /* --- abort ------------------------------------------------------------------------------------ */
 
+static bool changes_store(AioOp op)
+{
+    return op == AIO_WRITE || op == AIO_DISCARD || op == AIO_WRITE_ZEROES;
+}
+
+/* No step follows the one under way in a task that is aborted or has failed. */
 bool task_may_write(const Task *task)
 {
-    if (!task->command || !(task->command->flags & COMMAND_WRITES))
-        return false;
-    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
-        if (task->transfers[i].state == TRANSFER_STORAGE)
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        const Transfer *t = &task->transfers[i];
+        if (t->state == TRANSFER_STORAGE && changes_store(t->req.op))
             return true;
+    }
     return false;
+}
+
+bool task_is_orphaned_read(const Task *task)
+{
+    if (task->state != TASK_ABORTED || task_may_write(task))
+        return false;
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        TransferState state = task->transfers[i].state;
+        if (state != TRANSFER_IDLE && state != TRANSFER_STORAGE)
+            return false;
+    }
+    return true;
+}
+
+/* What waits at the LUN's gate, or for a place in the engine, is not waited for. */
+static void withdraw_requests(Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        Transfer *t = &task->transfers[i];
+        if (t->state == TRANSFER_STORAGE && lun_shard_withdraw(t->shard, &t->req))
+            t->state = TRANSFER_READY;
+    }
 }
 
 static void cancel_moves(Task *task)
@@ -266,6 +355,7 @@ static void abort_blocked(Task *task)
     task->state = TASK_ABORTED;
     g_queue_unlink(&itl->blocked, &task->link);
     task->transport->released(task);
+    itl_start_blocked(itl);
     nexus_task_released(itl);
 }
 
@@ -280,7 +370,10 @@ void task_abort(Task *task)
     task->busy++;
     if (task->state == TASK_RUNNING) {
         task->state = TASK_ABORTED;
+        withdraw_requests(task);
         end_waiting_transfers(task);
+        if (is_in_store(task))
+            hung_orphan_add(task);
     }
     cancel_moves(task);
     task_unbusy(task);

@@ -13,7 +13,9 @@ typedef struct Task Task;
 typedef struct Nexus Nexus;     /* nexus.h */
 typedef struct Itl Itl;         /* itl.h */
 typedef struct Command Command; /* command.h */
+typedef struct Claim Claim;     /* claim.h */
 typedef struct Transfer Transfer;
+typedef struct LunShard LunShard; /* shard.h */
 
 #define TASK_CDB_MAX   32
 #define TASK_TRANSFERS 2 /* segments of one command in motion at a time */
@@ -82,8 +84,19 @@ struct Transfer {
     Segment segment;
     struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, or immediate data followed by it */
     AioReq req;
+    LunShard *shard; /* whose store has the request */
     DataMove move;
 };
+
+/* Of a command that keeps something of its own while it runs. */
+typedef struct {
+    /* The request failed with req.res, and is over; task_fail*(), in place of what other commands
+     * answer. */
+    void (*store_failed)(Transfer *transfer);
+    /* The task is answered (TASK_RESPONDED, before the transport sends it) or, aborted, about to be
+     * released: frees task->own. No transfer is with a store any more. */
+    void (*ended)(Task *task);
+} TaskOwnOps;
 
 struct Task {
     /* --- filled by the transport before task_submit() --- */
@@ -116,6 +129,11 @@ struct Task {
     unsigned busy;          /* transfers under way: what they hold keeps the task alive */
     bool failed;            /* the status is settled, and it is not GOOD */
     GList link;             /* in the I_T_L nexus's list of tasks */
+    bool begun;             /* its command runs: it has not yet left the task set */
+    Claim *claim;           /* on the blocks that it touches; NULL: none is needed */
+    bool orphan;            /* aborted, and a request of it is with the store: hung.h */
+    GList orphan_link;      /* in LunShard.orphans */
+    int64_t aborted_at;     /* monotonic, us */
     GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
     uint64_t position, end; /* bytes of the command's data begun, and all */
     uint64_t finished;      /* bytes sent to the initiator, or written, in order */
@@ -123,8 +141,14 @@ struct Task {
     unsigned store_flags;   /* AIO_FUA */
     unsigned (*build)(Task *task, uint8_t *data); /* of a reply, see reply.h */
     void (*fetched)(Transfer *transfer);          /* of a parameter list */
+    const TaskOwnOps *own_ops;                    /* NULL: it keeps nothing */
+    void *own;
     Transfer transfers[TASK_TRANSFERS];
 };
+
+/* Aborted, and nothing is left of it but requests to the store that change nothing: whoever asked
+ * for the abort may use its tag again. */
+bool task_is_orphaned_read(const Task *task);
 
 /* Starts the command; answers come by the transport's functions, possibly inside this call. */
 void task_submit(Task *task);

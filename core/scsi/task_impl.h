@@ -8,6 +8,8 @@
 
 /* Of itl.c alone: the task's turn has come. */
 void task_start(Task *task);
+/* Of claim.c and task.c alone: nothing keeps it from being done. */
+void task_run(Task *task);
 
 /* Status GOOD, with the last data when `last` is not NULL. */
 void task_complete(Task *task, Transfer *last);
@@ -18,7 +20,12 @@ void task_fail(Task *task, SenseCode code);
 void task_fail_information(Task *task, SenseCode code, uint64_t information);
 void task_fail_cdb(Task *task, int byte, int bit);       /* INVALID FIELD IN CDB */
 void task_fail_parameter(Task *task, int byte, int bit); /* INVALID FIELD IN PARAMETER LIST */
+void task_fail_field(Task *task, SenseCode code, const SenseField *field);
+/* With sense data made by the caller, in the format that the LUN wants. */
+void task_fail_sense(Task *task, const uint8_t *sense, unsigned len);
+bool task_descriptor_sense(const Task *task);
 /* What an engine's -errno means to the initiator (DESIGN.md section 7). */
+SenseCode task_errno_sense(AioOp op, int error);
 void task_fail_errno(Task *task, AioOp op, int error);
 
 /* Ends the task without an answer; released() follows when nothing holds its memory any more, which

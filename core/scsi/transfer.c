@@ -74,6 +74,30 @@ int iov_slice(const struct iovec *iov, int iovcnt, size_t offset, size_t len, st
     return n;
 }
 
+size_t iov_compare(const struct iovec *iov, int iovcnt, size_t a, size_t b, size_t len)
+{
+    struct iovec left[SEGMENT_IOVS], right[SEGMENT_IOVS];
+    iov_slice(iov, iovcnt, a, len, left);
+    iov_slice(iov, iovcnt, b, len, right);
+    struct iovec *l = left, *r = right;
+    for (size_t done = 0; done < len;) {
+        size_t n = MIN(l->iov_len, r->iov_len);
+        const uint8_t *p = l->iov_base, *q = r->iov_base;
+        if (memcmp(p, q, n) != 0) {
+            size_t i = 0;
+            while (p[i] == q[i])
+                i++;
+            return done + i;
+        }
+        done += n;
+        *l = (struct iovec){(uint8_t *)l->iov_base + n, l->iov_len - n};
+        *r = (struct iovec){(uint8_t *)r->iov_base + n, r->iov_len - n};
+        l += l->iov_len == 0;
+        r += r->iov_len == 0;
+    }
+    return len;
+}
+
 /* --- data-out --------------------------------------------------------------------------------- */
 
 static void data_got(DataMove *move, int error)
@@ -132,7 +156,7 @@ static void store_done(AioReq *req)
 {
     Transfer *t = CONTAINER(req, req);
     Task *task = t->task;
-    lun_shard_request_done(task->itl->shard);
+    lun_shard_request_done(t->shard);
     t->state = TRANSFER_READY;
     if (G_LIKELY(req->res >= 0)) {
         if (step_done(t))
@@ -140,16 +164,19 @@ static void store_done(AioReq *req)
         return;
     }
     task->busy++;
-    if (task->state == TASK_RUNNING)
+    if (task->state == TASK_RUNNING && task->own_ops)
+        task->own_ops->store_failed(t);
+    else if (task->state == TASK_RUNNING)
         task_fail_errno(task, req->op, (int)req->res);
     else
         step_done(t);
     task_unbusy(task);
 }
 
-void transfer_store(Transfer *t, AioOp op, unsigned flags, uint64_t offset, uint64_t len,
-                    const struct iovec *iov, int iovcnt, TransferFn then)
+void transfer_store_on(Transfer *t, LunShard *shard, AioOp op, unsigned flags, uint64_t offset,
+                       uint64_t len, const struct iovec *iov, int iovcnt, TransferFn then)
 {
+    t->shard = shard;
     t->state = TRANSFER_STORAGE;
     t->then = then;
     t->req.op = op;
@@ -159,7 +186,13 @@ void transfer_store(Transfer *t, AioOp op, unsigned flags, uint64_t offset, uint
     t->req.offset = offset;
     t->req.len = len;
     t->req.done = store_done;
-    lun_shard_submit(t->task->itl->shard, &t->req);
+    lun_shard_submit(shard, &t->req);
+}
+
+void transfer_store(Transfer *t, AioOp op, unsigned flags, uint64_t offset, uint64_t len,
+                    const struct iovec *iov, int iovcnt, TransferFn then)
+{
+    transfer_store_on(t, t->task->itl->shard, op, flags, offset, len, iov, iovcnt, then);
 }
 
 void transfer_hold(Transfer *t)

@@ -22,6 +22,10 @@ void transfer_end(Transfer *transfer);
 /* The part of an I/O vector that is [offset, offset + len); how many elements it takes. */
 int iov_slice(const struct iovec *iov, int iovcnt, size_t offset, size_t len, struct iovec *out);
 
+/* The offset of the first difference of the bytes [a, a + len) and [b, b + len) of an I/O vector of
+ * at most SEGMENT_IOVS elements; len: none. */
+size_t iov_compare(const struct iovec *iov, int iovcnt, size_t a, size_t b, size_t len);
+
 /* Fetches bytes [offset, offset + len) of the data-out to the front of the segment; immediate data
  * is copied. Uses transfer->iov. */
 void transfer_fetch(Transfer *transfer, uint32_t offset, uint32_t len, TransferFn then);
@@ -31,6 +35,10 @@ void transfer_get(Transfer *transfer, uint32_t offset, uint32_t len, const struc
 /* Hands the request to the engine; iov is NULL for other operations than READ and WRITE. */
 void transfer_store(Transfer *transfer, AioOp op, unsigned flags, uint64_t offset, uint64_t len,
                     const struct iovec *iov, int iovcnt, TransferFn then);
+/* The same with the store of another LUN, which stays until then. */
+void transfer_store_on(Transfer *transfer, LunShard *shard, AioOp op, unsigned flags,
+                       uint64_t offset, uint64_t len, const struct iovec *iov, int iovcnt,
+                       TransferFn then);
 /* The transfer waits for others, in TRANSFER_READY. */
 void transfer_hold(Transfer *transfer);
 /* Sends transfer->len bytes of the segment to the initiator, and ends the transfer. then() comes

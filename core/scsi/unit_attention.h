@@ -4,7 +4,7 @@
 
 #include "core/scsi/sense.h"
 
-#define UNIT_ATTENTIONS_MAX 8
+#define UNIT_ATTENTIONS_MAX 16 /* more than there are codes */
 
 typedef struct {
     SenseCode codes[UNIT_ATTENTIONS_MAX];
@@ -12,8 +12,10 @@ typedef struct {
     bool pending; /* count > 0, readable without the lock */
 } UnitAttentions;
 
-/* Both under the lock of the LUN. A condition that is there already is not added twice; a reset
- * takes the place of everything before it, except of an earlier power on. */
+/* All under the lock of the LUN. Resets come first, power on before target reset, LUN reset and
+ * loss of the nexus; of those only the most urgent is kept. The others keep their order, and are
+ * not lost by a reset: that the capacity changed is still news. A condition that is there already
+ * is not added twice. Should the queue overflow, power on takes the place of all. */
 void unit_attentions_add(UnitAttentions *attentions, SenseCode code);
 SenseCode unit_attentions_take(UnitAttentions *attentions); /* the first, or SENSE_NO_SENSE */
 /* Forgets one condition that was made known in another way. */

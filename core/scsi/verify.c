@@ -28,36 +28,11 @@ static bool is_write(const Task *task)
 
 /* --- comparing -------------------------------------------------------------------------------- */
 
-/* The offset of the first difference of two areas that lie in the same segment; len: none. */
-static size_t compare(const Segment *s, size_t a, size_t b, size_t len)
-{
-    struct iovec left[SEGMENT_IOVS], right[SEGMENT_IOVS];
-    iov_slice(s->iov, s->iovcnt, a, len, left);
-    iov_slice(s->iov, s->iovcnt, b, len, right);
-    struct iovec *l = left, *r = right;
-    for (size_t done = 0; done < len;) {
-        size_t n = MIN(l->iov_len, r->iov_len);
-        const uint8_t *p = l->iov_base, *q = r->iov_base;
-        if (memcmp(p, q, n) != 0) {
-            size_t i = 0;
-            while (p[i] == q[i])
-                i++;
-            return done + i;
-        }
-        done += n;
-        *l = (struct iovec){(uint8_t *)l->iov_base + n, l->iov_len - n};
-        *r = (struct iovec){(uint8_t *)r->iov_base + n, r->iov_len - n};
-        l += l->iov_len == 0;
-        r += r->iov_len == 0;
-    }
-    return len;
-}
-
-/* The same for one block at the front of the segment and `len` bytes from `at` on. */
+/* Compares one block at the front of the segment with each of the `len` bytes from `at` on. */
 static size_t compare_block(const Segment *s, size_t at, size_t len, size_t block)
 {
     for (size_t done = 0; done < len; done += block) {
-        size_t same = compare(s, 0, at + done, block);
+        size_t same = iov_compare(s->iov, s->iovcnt, 0, at + done, block);
         if (same < block)
             return done + same;
     }
@@ -88,7 +63,7 @@ static void part_read(Transfer *t)
     Task *task = t->task;
     size_t at = out_size(t), same = t->len;
     if (bytchk(task) == BYTCHK_ALL)
-        same = compare(&t->segment, 0, at, t->len);
+        same = iov_compare(t->segment.iov, t->segment.iovcnt, 0, at, t->len);
     else if (bytchk(task) == BYTCHK_ONE_BLOCK)
         same = compare_block(&t->segment, at, t->len, at);
     if (same < t->len) {

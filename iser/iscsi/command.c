@@ -15,7 +15,7 @@ static const TaskTransport command_transport;
 
 void command_pool_init(CommandPool *pool, unsigned window)
 {
-    unsigned size = window + COMMANDS_IMMEDIATE, buckets = 1;
+    unsigned size = 2 * window + COMMANDS_IMMEDIATE, buckets = 1;
     while (buckets < size)
         buckets *= 2;
     *pool = (CommandPool){
@@ -23,6 +23,7 @@ void command_pool_init(CommandPool *pool, unsigned window)
         .buckets = g_new0(IscsiCommand *, buckets),
         .size = size,
         .mask = buckets - 1,
+        .window = window,
         .completed_tail = &pool->completed,
         .flush = {.run = command_run_completed},
     };
@@ -30,7 +31,7 @@ void command_pool_init(CommandPool *pool, unsigned window)
 
 void command_pool_clear(CommandPool *pool)
 {
-    g_assert(pool->in_use == 0 && !pool->completed);
+    g_assert(pool->in_use == 0 && pool->forgotten == 0 && !pool->completed);
     g_clear_pointer(&pool->all, g_free);
     g_clear_pointer(&pool->buckets, g_free);
 }
@@ -39,6 +40,8 @@ void command_pool_clear(CommandPool *pool)
 static IscsiCommand *command_take(CommandPool *pool, uint32_t itt)
 {
     IscsiCommand *command = pool->free;
+    if (pool->in_use == pool->window + COMMANDS_IMMEDIATE)
+        return NULL;
     if (command)
         pool->free = command->next;
     else if (pool->used_once < pool->size)
@@ -73,11 +76,16 @@ static void command_end(IscsiCommand *command)
     IscsiSession *session = command->session;
     CommandPool *pool = &session->commands;
     unsolicited_release(command);
-    session->dm->dm->release_pdu(command->pdu);
-    command_unhash(pool, command);
+    if (command->pdu)
+        session->dm->dm->release_pdu(command->pdu);
+    if (command->forgotten) {
+        pool->forgotten--;
+    } else {
+        command_unhash(pool, command);
+        pool->in_use--;
+    }
     command->next = pool->free;
     pool->free = command;
-    pool->in_use--;
     if (command->numbered)
         session_request_done(session);
 }
@@ -96,6 +104,36 @@ void command_forget_held(IscsiSession *session)
             next = command->next;
             command->answer_held = command->failing = false;
             command_end_if_unused(command);
+        }
+}
+
+/* Immediate data keeps its PDU, and with it the place in the window: that is what it is made of. */
+static void forget_orphan(IscsiCommand *command)
+{
+    IscsiSession *session = command->session;
+    CommandPool *pool = &session->commands;
+    command_unhash(pool, command);
+    command->forgotten = true;
+    pool->forgotten++;
+    pool->in_use--;
+    if (command->task.immediate_len)
+        return;
+    session->dm->dm->release_pdu(g_steal_pointer(&command->pdu));
+    if (command->numbered) {
+        command->numbered = false;
+        session_request_done(session);
+    }
+}
+
+void command_forget_orphans(IscsiSession *session)
+{
+    CommandPool *pool = &session->commands;
+    for (unsigned i = 0; i <= pool->mask && pool->forgotten < pool->window; i++)
+        for (IscsiCommand *command = pool->buckets[i], *next; command; command = next) {
+            next = command->next;
+            if (command->task_held && !command->failing && !command->answer_held &&
+                pool->forgotten < pool->window && task_is_orphaned_read(&command->task))
+                forget_orphan(command);
         }
 }
 
@@ -140,6 +178,7 @@ static void command_begin(IscsiCommand *command, IscsiSession *session, DmPdu *p
     command->edtl = get_be32(bhs + COMMAND_EDTL);
     command->numbered = !pdu_immediate(bhs);
     command->task_held = command->answer_held = command->failing = false;
+    command->forgotten = false;
     command->fail_code = SENSE_NO_SENSE;
     command->burst_over = pdu_final(bhs);
     command->burst_end = pdu->data_len;

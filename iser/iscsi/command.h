@@ -46,6 +46,7 @@ struct IscsiCommand {
     bool task_held;   /* the SCSI side */
     bool answer_held; /* respond() came before the last unsolicited Data-Out: 7143 4.2.5.2 */
     bool failing;     /* is being aborted to be answered with fail_code */
+    bool forgotten;   /* see command_forget_orphans() */
     SenseCode fail_code;
 
     /* unsolicited data (unsolicited.c) */
@@ -61,11 +62,14 @@ struct IscsiCommand {
     IscsiCommand *next; /* in its hash bucket, or free */
 };
 
-/* Commands are preallocated: as many as the window has, and some for immediate ones. */
+/* Commands are preallocated: as many as the window has, and some for immediate ones; and the window
+ * once more for orphans. What is never used costs no memory. */
 typedef struct {
     IscsiCommand *all, *free;
     IscsiCommand **buckets; /* by ITT */
-    unsigned size, used_once, in_use, mask;
+    unsigned size, used_once, mask;
+    unsigned window, in_use; /* most of them that the initiator may have, and has */
+    unsigned forgotten;      /* taken, and not in use any more */
     IscsiMove *completed, **completed_tail;
     LoopFlush flush; /* runs done() of `completed` */
 } CommandPool;
@@ -84,6 +88,10 @@ static inline IscsiCommand *command_of(Task *task)
 IscsiCommand *command_by_itt(IscsiSession *session, uint32_t itt); /* NULL: none */
 /* After the SCSI side has let go of everything: forgets commands that waited to be answered. */
 void command_forget_held(IscsiSession *session);
+
+/* Before a management function is answered: aborted reads whose buffers the store still has give
+ * their tags back, and their places in the window as far as there are commands to spare. */
+void command_forget_orphans(IscsiSession *session);
 
 /* Aborts the task, then answers with CHECK CONDITION and this sense. */
 void command_fail(IscsiCommand *command, SenseCode code);

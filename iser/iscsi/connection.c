@@ -184,10 +184,17 @@ static void drop_all(void *arg)
     portal_drop_all(&connection->link);
 }
 
+static void only_hung_left(void *arg)
+{
+    IscsiConnection *connection = arg;
+    portal_give_up(&connection->link);
+}
+
 static const SessionOwner session_owner = {
     .close = connection_close,
     .find_targets = find_targets,
     .drop_all = drop_all,
+    .only_hung_left = only_hung_left,
 };
 
 /* The last login response goes out before the negotiated keys hold, and both before anything of the

@@ -96,7 +96,8 @@ static PortalLink *find_session(const PortalLink *link)
 {
     for (GList *l = link->portal->links.head; l; l = l->next) {
         PortalLink *other = l->data;
-        if (other != link && other->state == LINK_SESSION && same_port(link, other))
+        if (other != link && other->state == LINK_SESSION && !other->given_up &&
+            same_port(link, other))
             return other;
     }
     return NULL;
@@ -271,7 +272,7 @@ static bool is_full(const PortalLink *link)
     unsigned all = 0, own = 0;
     for (GList *l = link->portal->links.head; l; l = l->next) {
         const PortalLink *other = l->data;
-        if (other->state != LINK_SESSION || other->target != link->target)
+        if (other->state != LINK_SESSION || other->given_up || other->target != link->target)
             continue;
         all++;
         own += !strcmp(other->initiator, link->initiator);
@@ -317,6 +318,18 @@ static void wake_waiting(IscsiPortal *portal)
         if (link->state == LINK_WAITING)
             try_register(link);
     }
+}
+
+static void give_up(void *arg)
+{
+    PortalLink *link = arg;
+    link->given_up = true;
+    wake_waiting(link->portal);
+}
+
+void portal_give_up(PortalLink *link)
+{
+    ask(link, give_up);
 }
 
 /* --- the rest ----------------------------------------------------------------------------------*/

@@ -88,7 +88,7 @@ struct PortalLink {
 
     /* loop 0's own */
     LinkState state;
-    bool dropped;
+    bool dropped, given_up;
     uint16_t group_tag; /* of the portal it came in by */
     TransportTarget *target;
     GList node;
@@ -107,6 +107,9 @@ void portal_register(PortalLink *link);
 void portal_find_targets(PortalLink *link);
 /* Drops every session of the link's target. No answer. */
 void portal_drop_all(PortalLink *link);
+/* The session waits for nothing but hung LUNs: from now on another may be in its place. No answer.
+ */
+void portal_give_up(PortalLink *link);
 /* The connection is gone; ends with detached(). No question may be open. */
 void portal_detach(PortalLink *link);
 unsigned portal_login_timeout_ms(const IscsiPortal *portal);

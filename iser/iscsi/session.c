@@ -24,6 +24,8 @@ static Nexus *make_nexus(const SessionSpec *spec)
                      4 + padded);
 }
 
+static const NexusEvents nexus_events;
+
 IscsiSession *session_new(const SessionSpec *spec)
 {
     IscsiSession *session = g_new0(IscsiSession, 1);
@@ -40,6 +42,7 @@ IscsiSession *session_new(const SessionSpec *spec)
     session_text_init(session);
     if (spec->target) {
         session->nexus = make_nexus(spec);
+        nexus_watch(session->nexus, &nexus_events, session);
         arm_keep_alive(session);
     }
     return session;
@@ -130,6 +133,29 @@ static void send_async(IscsiSession *session, AsyncEvent event, uint16_t paramet
     put_be16(bhs + ASYNC_PARAMETER3, parameter3);
     session_send(session, bhs, NULL, 0);
 }
+
+/* A SCSI event (11.9.1) of LUN 0, which stands for the target. Initiators look for LUNs then, which
+ * a unit attention makes them do only when they send a command. */
+static void luns_changed(void *arg)
+{
+    uint8_t bhs[ISCSI_BHS_LEN], data[2 + SENSE_MAX];
+    pdu_begin(bhs, ISCSI_ASYNC_MESSAGE, PDU_FINAL, ISCSI_NO_TAG);
+    bhs[ASYNC_EVENT] = ASYNC_SCSI_EVENT;
+    unsigned len = sense_build(data + 2, false, SENSE_LUNS_CHANGED, NULL);
+    put_be16(data, (uint16_t)len);
+    session_send(arg, bhs, data, 2 + len);
+}
+
+static void only_hung_left(void *arg)
+{
+    const IscsiSession *session = arg;
+    session->owner->only_hung_left(session->owner_arg);
+}
+
+static const NexusEvents nexus_events = {
+    .luns_changed = luns_changed,
+    .only_hung_left = only_hung_left,
+};
 
 static void end(IscsiSession *session, DmClose how)
 {

@@ -21,6 +21,9 @@ typedef struct {
     void (*find_targets)(void *arg, const char *which);
     /* Drops every session of the target (TARGET COLD RESET). */
     void (*drop_all)(void *arg);
+    /* While it is being closed: what is left of it does not stand in the way of a new session of
+     * the same initiator port (NexusEvents.only_hung_left). */
+    void (*only_hung_left)(void *arg);
 } SessionOwner;
 
 typedef struct {

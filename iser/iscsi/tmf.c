@@ -28,7 +28,6 @@ static const struct {
     [ISCSI_TMF_QUERY_TASK] = {true, TMF_QUERY_TASK, 2, true},
     [ISCSI_TMF_QUERY_TASK_SET] = {true, TMF_QUERY_TASK_SET, 2, false},
     [ISCSI_TMF_I_T_NEXUS_RESET] = {true, TMF_I_T_NEXUS_RESET, 2, false},
-    [ISCSI_TMF_QUERY_ASYNC_EVENT] = {true, TMF_QUERY_ASYNC_EVENT, 2, false},
 };
 
 static unsigned function_of(const uint8_t *bhs)
@@ -61,6 +60,7 @@ static void finish(TmfRequest *request, IscsiTmfResponse response)
     IscsiSession *session = request->session;
     bool cold = function_of(request->bhs) == ISCSI_TMF_TARGET_COLD_RESET &&
                 response == TMF_RESPONSE_COMPLETE;
+    command_forget_orphans(session);
     respond(session, request->bhs, response);
     forget(request);
     if (cold && !session->quiet)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Protocol tests: the full feature phase beside data (RFC 7143 sections 4.2.2, 6.3.5, 11.5 to
+/* Protocol tests: the full feature phase beside data (RFC 7143 sections 4.2.2, 6.3.5, 11.7 to
  * 11.19). */
 #include "tests/unit/unit.h"
 
@@ -8,14 +8,6 @@
 #include <string.h>
 
 #define LBA 2048
-
-enum {
-    TMF_ABORT_TASK = 1,
-    TMF_ABORT_TASK_SET = 2,
-    TMF_CLEAR_TASK_SET = 4,
-    TMF_LUN_RESET = 5,
-    TMF_REASSIGN = 8
-};
 
 static void test_nop_out(void **state)
 {
@@ -126,56 +118,6 @@ static void test_logout(void **state)
     protocol_drop(session);
 }
 
-static int manage(Session *session, uint8_t function, uint64_t lun, uint32_t tag, uint32_t sn)
-{
-    Pdu request = pdu_new(OP_TMF | PDU_IMMEDIATE, PDU_FINAL | function, session_new_itt(session));
-    g_autoptr(Pdu) answer = NULL;
-
-    session_put_lun(request.bhs + AT_LUN, lun);
-    put_be32(request.bhs + AT_TTT, tag);
-    put_be32(request.bhs + 32, sn);
-    session_send(session, &request);
-    answer = session_await(session, OP_TMF_RESPONSE, PATIENCE_MS);
-    if (answer)
-        assert_int_equal(pdu_itt(answer), pdu_itt(&request));
-    return answer ? answer->bhs[2] : -1;
-}
-
-static void test_task_management(void **state)
-{
-    Session *session = protocol_open(NULL);
-    uint64_t lun = protocol_url->lun;
-    int response;
-
-    (void)state;
-    /* A tag never used, with a CmdSN of long ago: no such task. */
-    response = manage(session, TMF_ABORT_TASK, lun, 0xabcdef, session->cmd_sn - 1000);
-    assert_int_equal(response, 1);
-    assert_int_equal(manage(session, TMF_ABORT_TASK_SET, lun, PDU_NO_TAG, 0), 0);
-    assert_int_equal(manage(session, TMF_CLEAR_TASK_SET, lun, PDU_NO_TAG, 0), 0);
-    assert_int_equal(manage(session, TMF_LUN_RESET, 4711, PDU_NO_TAG, 0), 2);
-    assert_int_not_equal(manage(session, TMF_REASSIGN, lun, 0xabcdef, 0), 0);
-    assert_int_not_equal(manage(session, 0x6e, lun, PDU_NO_TAG, 0), 0);
-    protocol_write_read(session, LBA, 4096, 3);
-    protocol_close(session);
-}
-
-static void test_lun_reset(void **state)
-{
-    Session *session = protocol_open(NULL), *other = protocol_open(NULL);
-    Task task = {0};
-
-    (void)state;
-    assert_int_equal(manage(session, TMF_LUN_RESET, protocol_url->lun, PDU_NO_TAG, 0), 0);
-    scsi_test_unit_ready(&task, protocol_url->lun);
-    assert_true(session_run(other, &task, PATIENCE_MS));
-    assert_int_equal(task.status, SCSI_CHECK_CONDITION);
-    assert_int_equal(scsi_sense(&task) >> 8, 0x0629);
-    protocol_write_read(session, LBA, 4096, 4);
-    protocol_close(other);
-    protocol_close(session);
-}
-
 /* Outside the window a command is dropped in silence (section 4.2.2.1). */
 static void test_outside_the_window(void **state)
 {
@@ -282,21 +224,6 @@ static void test_immediate_command(void **state)
     protocol_close(session);
 }
 
-static void test_attributes(void **state)
-{
-    Session *session = protocol_open(NULL);
-    Task task = {0};
-
-    (void)state;
-    for (uint8_t attribute = 0; attribute <= 3; attribute++) {
-        scsi_test_unit_ready(&task, protocol_url->lun);
-        task.attribute = attribute;
-        assert_true(session_run(session, &task, PATIENCE_MS));
-        assert_int_equal(task.status, SCSI_GOOD);
-    }
-    protocol_close(session);
-}
-
 static void test_unknown_lun(void **state)
 {
     static const uint64_t luns[] = {200, 255, 4711, 16383};
@@ -340,13 +267,10 @@ int protocol_session_tests(void)
         PROTOCOL_TEST(test_text),
         PROTOCOL_TEST(test_text_login_keys),
         PROTOCOL_TEST(test_logout),
-        PROTOCOL_TEST(test_task_management),
-        PROTOCOL_TEST(test_lun_reset),
         PROTOCOL_TEST(test_outside_the_window),
         PROTOCOL_TEST(test_window_edge),
         PROTOCOL_TEST(test_out_of_order),
         PROTOCOL_TEST(test_immediate_command),
-        PROTOCOL_TEST(test_attributes),
         PROTOCOL_TEST(test_unknown_lun),
         PROTOCOL_TEST(test_reinstatement),
     };

@@ -19,6 +19,7 @@ int main(int argc, char **argv)
     failed |= (protocol_url->user ? protocol_auth_tests() : protocol_login_tests()) == 1;
     failed |= protocol_data_tests() == 1;
     failed |= protocol_session_tests() == 1;
+    failed |= protocol_tmf_tests() == 1;
     failed |= protocol_bad_tests() == 1;
     if (protocol_url->ops->data_in_pdus)
         failed |= protocol_stream_tests() == 1;

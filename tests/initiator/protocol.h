@@ -72,6 +72,7 @@ int protocol_auth_tests(void); /* for a target with CHAP alone */
 int protocol_login_tests(void);
 int protocol_data_tests(void);
 int protocol_session_tests(void);
+int protocol_tmf_tests(void);
 int protocol_bad_tests(void);
 int protocol_stream_tests(void);
 int protocol_iser_tests(void);

@@ -71,20 +71,33 @@ static void fill_noise(uint8_t *p, uint32_t len, uint64_t seed)
     }
 }
 
+void verify_stamp(uint8_t *block, uint32_t size, uint64_t lba, uint64_t run, uint32_t generation)
+{
+    put_be64(block + AT_MAGIC, MAGIC);
+    put_be64(block + AT_LBA, lba);
+    put_be64(block + AT_RUN, run);
+    put_be32(block + AT_GENERATION, generation);
+    fill_noise(block + AT_NOISE, size - AT_NOISE, run ^ lba << 20 ^ (uint64_t)generation << 44);
+    put_be32(block + AT_SUM, checksum(block, size));
+}
+
+VerifyResult verify_stamped(const uint8_t *block, uint32_t size, uint64_t lba, uint64_t *run,
+                            uint32_t *generation)
+{
+    *run = get_be64(block + AT_RUN);
+    *generation = get_be32(block + AT_GENERATION);
+    if (get_be64(block + AT_MAGIC) != MAGIC)
+        return VERIFY_FOREIGN;
+    if (get_be32(block + AT_SUM) != checksum(block, size))
+        return VERIFY_TORN;
+    return get_be64(block + AT_LBA) == lba ? VERIFY_GOOD : VERIFY_MISPLACED;
+}
+
 void verifier_fill(const Verifier *v, uint64_t lba, uint32_t count, uint8_t *data)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        uint8_t *block = data + (size_t)i * v->block_size;
-        uint32_t generation = v->generation[lba + i - v->first] + 1;
-
-        put_be64(block + AT_MAGIC, MAGIC);
-        put_be64(block + AT_LBA, lba + i);
-        put_be64(block + AT_RUN, v->run);
-        put_be32(block + AT_GENERATION, generation);
-        fill_noise(block + AT_NOISE, v->block_size - AT_NOISE,
-                   v->run ^ (lba + i) << 20 ^ (uint64_t)generation << 44);
-        put_be32(block + AT_SUM, checksum(block, v->block_size));
-    }
+    for (uint32_t i = 0; i < count; i++)
+        verify_stamp(data + (size_t)i * v->block_size, v->block_size, lba + i, v->run,
+                     v->generation[lba + i - v->first] + 1);
 }
 
 void verifier_commit(Verifier *v, uint64_t lba, uint32_t count)
@@ -102,15 +115,11 @@ static VerifyResult judge(const Verifier *v, const uint8_t *block, uint64_t lba,
 {
     *fault = (VerifyFault){.lba = lba,
                            .found_lba = get_be64(block + AT_LBA),
-                           .found_run = get_be64(block + AT_RUN),
-                           .generation = v->generation[lba - v->first],
-                           .found_generation = get_be32(block + AT_GENERATION)};
-    if (get_be64(block + AT_MAGIC) != MAGIC)
-        return VERIFY_FOREIGN;
-    if (get_be32(block + AT_SUM) != checksum(block, v->block_size))
-        return VERIFY_TORN;
-    if (fault->found_lba != lba)
-        return VERIFY_MISPLACED;
+                           .generation = v->generation[lba - v->first]};
+    VerifyResult result =
+        verify_stamped(block, v->block_size, lba, &fault->found_run, &fault->found_generation);
+    if (result != VERIFY_GOOD)
+        return result;
     if (fault->generation == 0)
         return VERIFY_GOOD;
     if (fault->found_run != v->run || fault->found_generation < fault->generation)

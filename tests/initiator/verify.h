@@ -30,6 +30,12 @@ typedef struct {
 
 #define VERIFY_LEAST_BLOCK 64
 
+/* One block of `size` bytes by itself. */
+void verify_stamp(uint8_t *block, uint32_t size, uint64_t lba, uint64_t run, uint32_t generation);
+/* Good, foreign, torn or misplaced; run and generation as the block says. */
+VerifyResult verify_stamped(const uint8_t *block, uint32_t size, uint64_t lba, uint64_t *run,
+                            uint32_t *generation);
+
 /* For `blocks` blocks from `first`. `run` tells this run's blocks from those of others. */
 Verifier *verifier_new(uint64_t first, uint64_t blocks, uint32_t block_size, uint64_t run);
 void verifier_free(Verifier *verifier);

@@ -53,6 +53,7 @@ write_config() {
 	cat >"$work/rtgt.conf" <<TXT
 [daemon]
 bus=none
+state-dir=$work/state
 [iscsi]
 listen=127.0.0.1:$tcp_port
 TXT

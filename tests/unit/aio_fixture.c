@@ -199,7 +199,7 @@ static struct {
     unsigned left;
     bool delays, refuse_dsync;
     unsigned calls[7];
-    unsigned dsync_writes;
+    unsigned dsync_writes, atomic_writes, atomic_unit;
     AioSys real;
     bool installed;
 } fault;
@@ -240,9 +240,13 @@ static ssize_t fault_pwritev2(int fd, const struct iovec *iov, int iovcnt, off_t
         if (fault.refuse_dsync)
             return -EOPNOTSUPP;
     }
+    if (flags & RWF_ATOMIC)
+        __atomic_add_fetch(&fault.atomic_writes, 1, __ATOMIC_RELAXED);
     bool hit = fault_hits(ON_WRITE);
     if (hit && fault.result <= 0)
         return fault.result;
+    if (fault.atomic_unit)
+        flags &= ~RWF_ATOMIC;
     ssize_t n = fault.real.pwritev2(fd, iov, iovcnt, offset, flags);
     return hit ? faulty(n) : n;
 }
@@ -267,11 +271,22 @@ static int64_t fault_seek(int fd, uint64_t offset, int whence)
     return fault_hits(ON_SEEK) ? fault.result : fault.real.seek(fd, offset, whence);
 }
 
+static int fault_limits(int fd, AioAtomicLimits *limits)
+{
+    if (!fault.atomic_unit)
+        return fault.real.atomic_limits(fd, limits);
+    *limits = (AioAtomicLimits){.unit_min = 512, .unit_max = fault.atomic_unit, .segments_max = 1};
+    return 0;
+}
+
 static int fault_io_submit(void *kernel_ctx, long count, struct iocb **iocbs)
 {
-    for (long i = 0; i < count; i++)
+    for (long i = 0; i < count; i++) {
         if (iocbs[i]->aio_rw_flags & RWF_DSYNC)
             __atomic_add_fetch(&fault.dsync_writes, 1, __ATOMIC_RELAXED);
+        if (iocbs[i]->aio_rw_flags & RWF_ATOMIC)
+            __atomic_add_fetch(&fault.atomic_writes, 1, __ATOMIC_RELAXED);
+    }
     bool hit = fault_hits(ON_SUBMIT);
     if (hit && fault.result <= 0)
         return fault.result;
@@ -285,10 +300,13 @@ static int fault_uring_submit(struct io_uring *ring)
 
 static int64_t fault_completed(const AioReq *req, int64_t res)
 {
-    static const unsigned kinds[AIO_OPS] = {ON_READ,     ON_WRITE,    ON_SYNC,
-                                            ON_ALLOCATE, ON_ALLOCATE, ON_SEEK};
-    if (res < 0 || !fault_hits(kinds[req->op]))
+    static const unsigned kinds[AIO_OPS] = {ON_READ,     ON_WRITE, ON_SYNC, ON_ALLOCATE,
+                                            ON_ALLOCATE, ON_SEEK,  ON_READ};
+    bool refused = res < 0 && !(req->flags & AIO_ATOMIC); /* which the kernel does not know here */
+    if (refused || !fault_hits(kinds[req->op]))
         return res;
+    if (res < 0)
+        return fault.result;
     return fault.result > 0 ? faulty(res) : fault.result;
 }
 
@@ -305,6 +323,8 @@ static void fault_install(void)
         .fallocate = fault_fallocate,
         .blkdiscard = fault_blkdiscard,
         .seek = fault_seek,
+        .advise = aio_sys.advise,
+        .atomic_limits = fault_limits,
         .io_submit = fault_io_submit,
         .uring_submit = fault_uring_submit,
         .completed = fault_completed,
@@ -335,7 +355,7 @@ void fault_clear(void)
     fault_install();
     fault.on = fault.left = 0;
     fault.delays = fault.refuse_dsync = false;
-    fault.dsync_writes = 0;
+    fault.dsync_writes = fault.atomic_writes = fault.atomic_unit = 0;
     memset(fault.calls, 0, sizeof(fault.calls));
 }
 
@@ -347,6 +367,17 @@ unsigned fault_calls(unsigned on)
 unsigned fault_dsync_writes(void)
 {
     return __atomic_load_n(&fault.dsync_writes, __ATOMIC_RELAXED);
+}
+
+void fault_atomic(unsigned unit)
+{
+    fault_install();
+    fault.atomic_unit = unit;
+}
+
+unsigned fault_atomic_writes(void)
+{
+    return __atomic_load_n(&fault.atomic_writes, __ATOMIC_RELAXED);
 }
 
 void fault_refuse_dsync(void)

@@ -74,5 +74,9 @@ void fault_delays(bool on);        /* every call may be late by a random while *
 void fault_clear(void);            /* the real calls again; counters to 0 */
 unsigned fault_calls(unsigned on); /* calls of one kind since fault_clear */
 unsigned
-fault_dsync_writes(void);      /* writes with RWF_DSYNC that rtgt's code issued (not io_uring) */
-void fault_refuse_dsync(void); /* writes with RWF_DSYNC give -EOPNOTSUPP */
+fault_dsync_writes(void); /* writes with RWF_DSYNC that rtgt's code issued (not io_uring) */
+/* Files opened from now on say that they write `unit` bytes atomically, and blocking calls do so.
+ */
+void fault_atomic(unsigned unit);
+unsigned fault_atomic_writes(void); /* with RWF_ATOMIC, that rtgt's code issued (not io_uring) */
+void fault_refuse_dsync(void);      /* writes with RWF_DSYNC give -EOPNOTSUPP */

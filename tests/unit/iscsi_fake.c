@@ -330,13 +330,17 @@ struct Nexus {
     ScsiTarget *target;
     Loop *loop;
     char *initiator;
+    const NexusEvents *events;
+    void *events_arg;
     LoopFn closed;
     void *closed_arg;
 };
 
+static Nexus *first_nexus;
+
 ScsiTarget *const fake_scsi_target = (ScsiTarget *)&fake_tasks;
 GQueue fake_tasks = G_QUEUE_INIT, fake_moved = G_QUEUE_INIT;
-bool fake_abort_hangs;
+bool fake_abort_hangs, fake_orphans;
 unsigned fake_nexuses;
 TmfFunction fake_last_function;
 
@@ -353,8 +357,30 @@ Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *ini
     g_assert(transport_id_len % 4 == 0 && transport_id[0] == 0x45);
     Nexus *nexus = g_new0(Nexus, 1);
     *nexus = (Nexus){.target = target, .loop = home, .initiator = g_strdup(initiator)};
-    fake_nexuses++;
+    if (fake_nexuses++ == 0)
+        first_nexus = nexus;
     return nexus;
+}
+
+void nexus_watch(Nexus *nexus, const NexusEvents *events, void *arg)
+{
+    nexus->events = events;
+    nexus->events_arg = arg;
+}
+
+void fake_luns_changed(void)
+{
+    first_nexus->events->luns_changed(first_nexus->events_arg);
+}
+
+void fake_only_hung_left(void)
+{
+    hanging.nexus->events->only_hung_left(hanging.nexus->events_arg);
+}
+
+bool task_is_orphaned_read(const Task *task)
+{
+    return task->state == TASK_ABORTED;
 }
 
 static void abort_tasks(const Nexus *nexus, bool (*matches)(const Task *, uint64_t), uint64_t tag)
@@ -362,7 +388,10 @@ static void abort_tasks(const Nexus *nexus, bool (*matches)(const Task *, uint64
     for (GList *l = fake_tasks.head, *next; l; l = next) {
         next = l->next;
         Task *task = l->data;
-        if (task->nexus == nexus && matches(task, tag)) {
+        if (task->nexus != nexus || !matches(task, tag))
+            continue;
+        task->state = TASK_ABORTED;
+        if (!fake_orphans) {
             g_queue_delete_link(&fake_tasks, l);
             task->transport->released(task);
         }
@@ -383,7 +412,8 @@ static bool task_has_tag(const Task *task, uint64_t tag)
 static bool has_task(const Nexus *nexus, uint64_t tag)
 {
     for (GList *l = fake_tasks.head; l; l = l->next)
-        if (((Task *)l->data)->nexus == nexus && ((Task *)l->data)->tag == tag)
+        if (((Task *)l->data)->nexus == nexus && ((Task *)l->data)->tag == tag &&
+            ((Task *)l->data)->state != TASK_ABORTED)
             return true;
     return false;
 }
@@ -392,6 +422,7 @@ static void finish_close(Nexus *nexus)
 {
     LoopFn closed = nexus->closed;
     void *arg = nexus->closed_arg;
+    fake_orphans = false;
     abort_tasks(nexus, any_task, 0);
     g_free(nexus->initiator);
     g_free(nexus);
@@ -446,6 +477,7 @@ void fake_finish_aborts(void)
 
 void task_submit(Task *task)
 {
+    task->state = TASK_RUNNING;
     task->status = SCSI_GOOD;
     task->sense_len = 0;
     task->data_in_wanted = task->data_out_wanted = 0;

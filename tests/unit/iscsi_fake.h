@@ -70,9 +70,14 @@ extern ScsiTarget *const fake_scsi_target; /* never looked into */
 
 extern GQueue fake_tasks;     /* Task, in the order of submission */
 extern bool fake_abort_hangs; /* nexus_manage and nexus_close wait for fake_finish_aborts() */
+extern bool fake_orphans;     /* aborted tasks stay, as reads do that the disk has */
 extern unsigned fake_nexuses;
 extern TmfFunction fake_last_function;
 void fake_finish_aborts(void);
+/* Tells the nexus that was made first. */
+void fake_luns_changed(void);
+/* Tells the nexus whose end hangs. */
+void fake_only_hung_left(void);
 /* Answers the oldest task without data and releases it. */
 void fake_respond(uint8_t status, const void *sense, unsigned sense_len);
 /* The oldest task: sends len bytes as its last data, with GOOD; released when they have gone. */

@@ -234,6 +234,8 @@ static void fake_released(Task *task)
     g_assert_false(cmd->released);
     cmd->released = true;
     cmd->aborted = !cmd->responded;
+    if (cmd->ended)
+        cmd->ended(cmd);
 }
 
 static const TaskTransport fake_transport = {
@@ -248,7 +250,7 @@ static const TaskTransport fake_transport = {
 
 Cmd *cmd_new(Nexus *nexus, const uint8_t *cdb, unsigned cdb_len)
 {
-    static uint64_t tag;
+    static uint64_t tags;
     Cmd *cmd = g_new(Cmd, 1);
     memset(cmd, 0xa5, sizeof *cmd); /* what the transport does not fill is garbage */
     *cmd = (Cmd){.in = g_byte_array_new()};
@@ -256,7 +258,7 @@ Cmd *cmd_new(Nexus *nexus, const uint8_t *cdb, unsigned cdb_len)
     Task *task = &cmd->task;
     task->nexus = nexus;
     task->transport = &fake_transport;
-    task->tag = ++tag;
+    task->tag = __atomic_add_fetch(&tags, 1, __ATOMIC_RELAXED);
     task->lun = 0;
     memset(task->cdb, 0, sizeof task->cdb);
     memcpy(task->cdb, cdb, cdb_len);

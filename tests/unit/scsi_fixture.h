@@ -45,7 +45,8 @@ void wait_for(const bool *flag);
 void wait_turns(unsigned turns); /* for what must not happen */
 
 /* One command. */
-typedef struct {
+typedef struct Cmd Cmd;
+struct Cmd {
     Task task;
     const uint8_t *out;
     GByteArray *in; /* what was sent to the initiator */
@@ -54,7 +55,9 @@ typedef struct {
     DataMove *held[4];
     bool responded, released, aborted; /* aborted: released without an answer */
     GQueue *order;                     /* Cmd, as they are answered; may be NULL */
-} Cmd;
+    void (*ended)(Cmd *cmd);           /* as the last act of its loop with it; may be NULL */
+    void *arg;                         /* the test's */
+};
 
 /* A command of the nexus to LUN 0, with its CDB; released with cmd_free(). */
 Cmd *cmd_new(Nexus *nexus, const uint8_t *cdb, unsigned cdb_len);

@@ -463,6 +463,41 @@ static void test_nothing_is_done_at_once(void **state)
     free(data);
 }
 
+/* Where there is a page cache, and nowhere else; and what was there is there afterwards. */
+static void test_prefetch(void **state)
+{
+    Rig *rig = rig_of(state);
+    ssize_t all = rig->mode == AIO_BUFFERED ? 1 : 0;
+    char *data = page_alloc(4096), *back = page_alloc(4096);
+
+    pattern_fill(data, 9, 0, 4096);
+    assert_int_equal(rig_run(rig, AIO_WRITE, 0, data, 300 * 4096, 4096), 4096);
+    assert_int_equal(rig_run(rig, AIO_PREFETCH, 0, NULL, 0, FILE_SIZE), all * FILE_SIZE);
+    assert_int_equal(rig_run(rig, AIO_PREFETCH, 0, NULL, 4096, 300000), all * 300000);
+    assert_int_equal(rig_run(rig, AIO_PREFETCH, AIO_NO_WAIT, NULL, 8192, 4096), all * 4096);
+    assert_int_equal(rig_run(rig, AIO_PREFETCH, 0, NULL, 8192, 0), 0);
+    assert_int_equal(rig_run(rig, AIO_READ, 0, back, 300 * 4096, 4096), 4096);
+    assert_memory_equal(data, back, 4096);
+    free(data);
+    free(back);
+}
+
+/* Hardly any place has atomic writes. What breaks the rules is refused, and not done in parts. */
+static void test_atomic_is_not_promised(void **state)
+{
+    Rig *rig = rig_of(state);
+    size_t unit = aio_file_atomic_unit(rig->file);
+    char *data = page_alloc(8192);
+
+    if (rig->mode == AIO_BUFFERED)
+        assert_int_equal(unit, 0);
+    assert_int_equal(unit & (unit - 1), 0);
+    assert_int_equal(rig_run(rig, AIO_WRITE, AIO_ATOMIC, data, 512, 4096), -EOPNOTSUPP);
+    if (unit == 0)
+        assert_int_equal(rig_run(rig, AIO_WRITE, AIO_ATOMIC, data, 0, 4096), -EOPNOTSUPP);
+    free(data);
+}
+
 /* A file cut short behind our back: an error, and never fewer or foreign bytes. */
 static void test_truncated_file(void **state)
 {
@@ -572,6 +607,8 @@ static const struct CMUnitTest suite[] = {
     TEST(outside_is_refused),
     TEST(nothing_is_done_at_once),
     TEST(truncated_file),
+    TEST(prefetch),
+    TEST(atomic_is_not_promised),
     TEST(odd_tail),
     TEST(read_only),
     TEST(full_at_depth),

@@ -256,6 +256,62 @@ static void test_fua_where_rwf_dsync_is_unknown(void **state)
     assert_memory_equal(fault->data, fault->back, BYTES);
 }
 
+/* ---- atomic writes ---- */
+
+#define UNIT 8192
+
+static ssize_t write_atomic(Fault *fault, uint64_t offset, uint64_t len)
+{
+    return rig_run(&fault->rig, AIO_WRITE, AIO_ATOMIC | AIO_FUA, fault->data, offset, len);
+}
+
+static void reopen_with_atomic_writes(Fault *fault)
+{
+    AioFile *file;
+    char *why;
+    fault_atomic(UNIT + 512); /* no power of two */
+    assert_int_equal(aio_file_reopen(fault->rig.file, fault->rig.mode, &file, &why), 0);
+    aio_file_close(fault->rig.file);
+    fault->rig.file = file;
+}
+
+static void test_atomic_write(void **state)
+{
+    Fault *fault = fault_of(state);
+    reopen_with_atomic_writes(fault);
+    if (fault->rig.mode != AIO_DIRECT) {
+        assert_int_equal(aio_file_atomic_unit(fault->rig.file), 0);
+        assert_int_equal(write_atomic(fault, 0, UNIT), -EOPNOTSUPP);
+        return;
+    }
+    assert_int_equal(aio_file_atomic_unit(fault->rig.file), UNIT);
+    assert_int_equal(write_atomic(fault, 3 * UNIT, UNIT), UNIT);
+    assert_true(fault_atomic_writes() >= 1);
+    assert_int_equal(rig_run(&fault->rig, AIO_READ, 0, fault->back, 3 * UNIT, UNIT), UNIT);
+    assert_memory_equal(fault->data, fault->back, UNIT);
+    unsigned before = fault_calls(ON_WRITE);
+    assert_int_equal(write_atomic(fault, 0, UNIT / 2), -EOPNOTSUPP);
+    assert_int_equal(write_atomic(fault, 0, 2 * UNIT), -EOPNOTSUPP);
+    assert_int_equal(write_atomic(fault, UNIT / 2, UNIT), -EOPNOTSUPP);
+    assert_int_equal(fault_calls(ON_WRITE), before);
+}
+
+/* A part is an error, and not continued; a refusal is not gone around. */
+static void test_atomic_write_is_not_continued(void **state)
+{
+    Fault *fault = fault_of(state);
+    if (fault->rig.mode != AIO_DIRECT)
+        return;
+    reopen_with_atomic_writes(fault);
+    static const int results[] = {512, -EINVAL, -EOPNOTSUPP};
+    for (unsigned i = 0; i < G_N_ELEMENTS(results); i++) {
+        fault_arm(ON_WRITE, results[i], 1000);
+        assert_int_equal(rig_run(&fault->rig, AIO_WRITE, AIO_ATOMIC, fault->data, 0, UNIT),
+                         results[i] > 0 ? -EIO : results[i]);
+        assert_true(1000 - fault_left() <= 2); /* by the kernel's engine, and a worker */
+    }
+}
+
 /* ---- allocation ---- */
 
 static void test_zeros_are_written_where_nothing_else_works(void **state)
@@ -501,6 +557,8 @@ static const struct CMUnitTest suite[] = {
     TEST(flush_beside_a_failing_one),
     TEST(fua_is_asked_of_the_kernel),
     TEST(fua_where_rwf_dsync_is_unknown),
+    TEST(atomic_write),
+    TEST(atomic_write_is_not_continued),
     TEST(zeros_are_written_where_nothing_else_works),
     TEST(many_zeros_by_hand),
     TEST(discard_fails_aloud),

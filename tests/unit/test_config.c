@@ -107,7 +107,7 @@ static void test_fixed_groups(void **state)
     g_autoptr(GError) error = NULL;
     g_autoptr(Config) config = parse("# comment\n\n"
                                      "[daemon]\n io-loops = 3 \npoll-us=0\nbus=none\n"
-                                     "state-dir=/s\n"
+                                     "state-dir=/s\ntmf-timeout=2\n"
                                      "[memory]\narena=256M\narena-initial=32m\nrecv-memory=8M\n"
                                      "hugepages=off\n"
                                      "[alpha]\nlisten=127.0.0.1:1 ; [::1]:65535;\n"
@@ -115,6 +115,7 @@ static void test_fixed_groups(void **state)
                                      &error);
     assert_null(error);
     assert_int_equal(config->io_loops, 3);
+    assert_int_equal(config->tmf_timeout_ms, 2000);
     assert_false(config->poll_auto);
     assert_int_equal(config->poll_us, 0);
     assert_string_equal(config->bus, "none");
@@ -259,6 +260,8 @@ static void test_wrong_fixed_groups(void **state)
         {"[daemon]\nbus=a\\qb\n", "f:2: [daemon] bus=a\\qb: \\ begins one of \\s \\n \\t \\r \\\\"},
         {"[daemon]\nstate-dir=x\n",
          "f:2: [daemon] state-dir=x: must be an absolute path, beginning with /"},
+        {"[daemon]\ntmf-timeout=0\n",
+         "f:2: [daemon] tmf-timeout=0: must be a number from 1 to 3600"},
         {"[memory]\narena=1M\n", "f:2: [memory] arena=1M: must be " SIZES "16M to 4T" SUFFIX},
         {"[memory]\narena=64MB\n", "f:2: [memory] arena=64MB: must be " SIZES "16M to 4T" SUFFIX},
         {"[memory]\narena=99999999999999999999T\n",

@@ -64,13 +64,13 @@ static void start_daemon(Fixture *f)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *text =
-        g_strdup_printf("[daemon]\nio-loops=1\n[memory]\narena=16M\nhugepages=off\n"
+        g_strdup_printf("[daemon]\nio-loops=1\nstate-dir=%s\n[memory]\narena=16M\nhugepages=off\n"
                         "[fake]\nlisten=127.0.0.1:7\n"
                         "[target " NAME "]\nallow=iqn.2026-01.org.example:h*;10.0.0.0/8\nburst=7\n"
                         "[lun " NAME "/0]\npath=%s\nsize=1M\ncreate=true\nserial=S0\n"
                         "engine-options=threads=2\n"
                         "[lun " NAME "/5]\nengine=null\nsize=1G\nblock-size=4096\n",
-                        f->file);
+                        f->dir, f->file);
     f->config = config_parse("test.conf", text, strlen(text), transports, &error);
     f->manager = f->config ? manager_new(f->config, &error) : NULL;
     if (!f->manager || !manager_listen(f->manager, &error))
@@ -272,6 +272,7 @@ static void test_lun_properties(void **state)
     expect_property(f, LUN_PATH, interface, "Serial", "'S0'");
     expect_property(f, LUN_PATH, interface, "Thin", "'auto'");
     expect_property(f, LUN_PATH, interface, "SyncError", "''");
+    expect_property(f, LUN_PATH, interface, "Hung", "false");
     g_autofree char *naa = property(f, LUN_PATH, interface, "Naa");
     assert_int_equal(strlen(naa), 18);
     assert_int_equal(naa[1], '3');

@@ -285,6 +285,29 @@ static void the_new_session_waits_for_the_old(void **state)
     assert_int_equal(fake.records->len, 1);
 }
 
+/* What is left of the old one is with a disk that hangs: nothing to wait for. */
+static void the_new_session_does_not_wait_for_hung_disks(void **state)
+{
+    (void)state;
+    FakeConn *first = log_in("iqn.i", 1);
+    assert_non_null(first);
+    fake_abort_hangs = true;
+    FakeConn *second = fake_connect(&fake);
+    fake_login(second, FINAL, 1, 0, "InitiatorName=iqn.i\nTargetName=" TARGET "\n");
+    fake_run(&fake);
+    assert_null(fake_next(second));
+    fake_only_hung_left();
+    fake_run(&fake);
+    assert_int_equal(fake_login_status(fake_next(second)), LOGIN_SUCCESS);
+    assert_false(first->freed);
+    assert_int_equal(fake.records->len, 2);
+    fake_finish_aborts();
+    fake_run(&fake);
+    assert_true(first->freed);
+    assert_false(second->terminating);
+    assert_int_equal(fake.records->len, 1);
+}
+
 static void an_initiator_may_give_up_waiting(void **state)
 {
     (void)state;
@@ -603,6 +626,7 @@ int main(void)
         PORTAL_TEST(a_connection_is_reinstated),
         PORTAL_TEST(a_second_login_replaces_the_session),
         PORTAL_TEST(the_new_session_waits_for_the_old),
+        PORTAL_TEST(the_new_session_does_not_wait_for_hung_disks),
         PORTAL_TEST(an_initiator_may_give_up_waiting),
         PORTAL_TEST(silent_connections_make_room),
         PORTAL_TEST(the_hosts_keys_overrule),

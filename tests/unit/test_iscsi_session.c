@@ -551,6 +551,90 @@ static void waiting_moves_can_be_cancelled(void **state)
 
 /* --- task management --- */
 
+static void drop_orphans(void)
+{
+    fake_orphans = false;
+    for (Task *task; (task = g_queue_pop_head(&fake_tasks));)
+        task->transport->released(task);
+}
+
+/* The initiator uses the tag again as soon as it knows that the task is aborted. */
+static void an_aborted_read_gives_back_its_tag_and_place(void **state)
+{
+    (void)state;
+    read_command(1, 512);
+    fake_orphans = true;
+    tmf(ISCSI_TMF_ABORT_TASK, true, cmd_sn, 1, CMD_SN);
+    const FakeSent *sent = expect(ISCSI_TMF_RESPONSE, 0x7777);
+    assert_int_equal(sent->bhs[TMF_RESPONSE_CODE], TMF_RESPONSE_COMPLETE);
+    assert_int_equal(get_be32(sent->bhs + PDU_MAX_CMD_SN), CMD_SN + conn->window);
+    assert_int_equal(conn->pdus, 0);
+    read_command(1, 512);
+    assert_int_equal(fake_tasks.length, 2);
+    Task *again = g_queue_pop_tail(&fake_tasks);
+    drop_orphans();
+    g_queue_push_tail(&fake_tasks, again);
+    fake_respond(SCSI_GOOD, NULL, 0);
+    expect(ISCSI_SCSI_RESPONSE, 1);
+    expect_nothing();
+}
+
+/* Immediate data keeps its receive buffer, and with it the place in the window. */
+static void an_aborted_task_with_immediate_data_keeps_its_place(void **state)
+{
+    (void)state;
+    command(PDU_FINAL | COMMAND_WRITE, 1, 512, 512);
+    fake_orphans = true;
+    tmf(ISCSI_TMF_ABORT_TASK, true, cmd_sn, 1, CMD_SN);
+    const FakeSent *sent = expect(ISCSI_TMF_RESPONSE, 0x7777);
+    assert_int_equal(get_be32(sent->bhs + PDU_MAX_CMD_SN), CMD_SN + conn->window - 1);
+    assert_int_equal(conn->pdus, 1);
+    drop_orphans();
+    assert_int_equal(conn->pdus, 0);
+}
+
+/* However many reads hang, those that came first get no more than the window once more. */
+static void orphans_are_bounded(void **state)
+{
+    (void)state;
+    fake_orphans = true;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < conn->window; i++)
+            read_command(i, 512);
+        tmf(ISCSI_TMF_ABORT_TASK_SET, true, cmd_sn, ISCSI_NO_TAG, 0);
+        if (round == 0) /* the window was closed, and is open again */
+            expect(ISCSI_NOP_IN, ISCSI_NO_TAG);
+        expect_tmf(TMF_RESPONSE_COMPLETE);
+    }
+    assert_int_equal(fake_tasks.length, 2 * conn->window);
+    read_command(7777, 512); /* outside the window: ignored */
+    assert_int_equal(fake_tasks.length, 2 * conn->window);
+    drop_orphans();
+    fake_run(&fake);
+    while (fake_next(conn))
+        ;
+    cmd_sn--;
+    read_command(7777, 512);
+    assert_int_equal(fake_tasks.length, 1);
+    fake_respond(SCSI_GOOD, NULL, 0);
+    expect(ISCSI_SCSI_RESPONSE, 7777);
+}
+
+static void luns_that_come_are_told(void **state)
+{
+    (void)state;
+    fake_luns_changed();
+    const FakeSent *sent = expect(ISCSI_ASYNC_MESSAGE, ISCSI_NO_TAG);
+    assert_int_equal(sent->bhs[ASYNC_EVENT], ASYNC_SCSI_EVENT);
+    assert_int_equal(sent->len, 20);
+    assert_int_equal(get_be16(sent->data), 18);
+    assert_int_equal(sent->data[2 + 12], 0x3f);
+    assert_int_equal(sent->data[2 + 13], 0x0e);
+    uint32_t stat_sn = get_be32(sent->bhs + PDU_STAT_SN);
+    other(ISCSI_NOP_OUT, PDU_FINAL, 5, NULL);
+    assert_int_equal(get_be32(expect(ISCSI_NOP_IN, 5)->bhs + PDU_STAT_SN), stat_sn + 1);
+}
+
 static void abort_finds_the_task(void **state)
 {
     (void)state;
@@ -886,6 +970,10 @@ int main(void)
         SESSION_TEST(data_that_is_not_allowed_fails_the_command),
         cmocka_unit_test_setup_teardown(unsolicited_data_needs_consent, begin_level_1, end),
         SESSION_TEST(waiting_moves_can_be_cancelled),
+        SESSION_TEST(an_aborted_read_gives_back_its_tag_and_place),
+        SESSION_TEST(an_aborted_task_with_immediate_data_keeps_its_place),
+        SESSION_TEST(orphans_are_bounded),
+        SESSION_TEST(luns_that_come_are_told),
         SESSION_TEST(abort_finds_the_task),
         SESSION_TEST(abort_of_a_command_not_arrived),
         SESSION_TEST(resets_wait_for_commands_before_them),

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define NAME   "iqn.2026-01.org.example:a"
-#define COMMON "[daemon]\nio-loops=2\n[memory]\narena=16M\nhugepages=off\n"
+#define COMMON "[daemon]\nio-loops=2\nstate-dir=%s\n[memory]\narena=16M\nhugepages=off\n"
 #define TARGET "[target " NAME "]\nallow=all\nburst=7\n"
 #define LUNS \
     "[lun " NAME "/0]\npath=%s/a\nsize=1M\ncreate=true\n[lun " NAME "/5]\nengine=null\nsize=1G\n"
@@ -99,6 +99,12 @@ static void test_file_is_missing(void **state)
     expect_failure(COMMON TARGET "[lun " NAME "/1]\nengine=null\nsize=1M\n"
                                  "[lun " NAME "/2]\npath=%s/none\n",
                    "/none");
+}
+
+static void test_state_directory_cannot_be(void **state)
+{
+    (void)state;
+    expect_failure("[daemon]\nstate-dir=/proc/none\n" TARGET, "[daemon] state-dir: /proc/none");
 }
 
 static void test_no_transport_works(void **state)
@@ -215,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_builds_and_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_is_missing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_state_directory_cannot_be, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_transport_works, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unused_transport_is_not_started, setup, teardown),
         cmocka_unit_test_setup_teardown(test_of_default_addresses_one_suffices, setup, teardown),

@@ -53,7 +53,7 @@ static void supported_pages_are_supported(void **state)
 {
     Scsi *s = *state;
     Cmd *list = inquiry(s, 0, 255);
-    static const uint8_t pages[] = {0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1, 0xb2};
+    static const uint8_t pages[] = {0x00, 0x80, 0x83, 0x86, 0x8f, 0xb0, 0xb1, 0xb2};
     assert_int_equal(get_be16(list->in->data + 2), sizeof pages);
     assert_memory_equal(list->in->data + 4, pages, sizeof pages);
     for (size_t i = 0; i < sizeof pages; i++) {
@@ -95,6 +95,7 @@ static void limits(void **state)
     const uint8_t *p = cmd->in->data;
     assert_int_equal(get_be16(p + 2), 60);
     assert_int_equal(p[4], 1);            /* WSNZ */
+    assert_int_equal(p[5], 255);          /* MAXIMUM COMPARE AND WRITE LENGTH */
     assert_int_equal(get_be32(p + 8), 0); /* no maximum transfer length */
     assert_true(lun_thin(s->lun));
     assert_int_equal(get_be32(p + 20), 1 << 20);
@@ -200,16 +201,20 @@ static void all_opcodes(void **state)
     for (unsigned rctd = 0; rctd < 2; rctd++) {
         Cmd *cmd = report_opcodes(s, rctd ? 0x80 : 0, 0, 0);
         unsigned size = rctd ? 20 : 8;
-        assert_int_equal(get_be32(cmd->in->data), commands_count * size);
-        assert_int_equal(cmd->in->len, 4 + commands_count * size);
+        const uint8_t *p = cmd->in->data + 4, *end = cmd->in->data + cmd->in->len;
+        assert_int_equal(get_be32(cmd->in->data), end - p);
         for (unsigned i = 0; i < commands_count; i++) {
-            const uint8_t *p = cmd->in->data + 4 + i * size;
+            if (commands[i].opcode == 0x9c) /* WRITE ATOMIC: not on a buffered file */
+                continue;
+            assert_true(p + size <= end);
             assert_int_equal(p[0], commands[i].opcode);
             assert_int_equal(get_be16(p + 2), commands[i].action);
             assert_int_equal(p[5], (rctd ? 2 : 0) | commands[i].has_action);
             if (rctd)
                 assert_int_equal(get_be16(p + 8), 10);
+            p += size;
         }
+        assert_true(p == end);
         cmd_free(cmd);
     }
 }
@@ -268,7 +273,6 @@ static void small_commands(void **state)
     expect(s->nexus, CDB(0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 0);
     expect(s->nexus, CDB(0x91, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0), 0, 0);
     expect(s->nexus, CDB(0x35, 0, 0xff, 0, 0, 0, 0, 0, 0, 0), 0, SENSE_LBA_OUT_OF_RANGE);
-    expect(s->nexus, CDB(0x34, 0, 0, 0, 0, 0, 0, 0, 8, 0), 0, 0);
     expect(s->nexus, CDB(0x34, 0, 0xff, 0, 0, 0, 0, 0, 8, 0), 0, SENSE_LBA_OUT_OF_RANGE);
 }
 

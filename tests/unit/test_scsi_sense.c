@@ -54,6 +54,41 @@ static void descriptor_format(void **state)
     assert_true(get_be64(s + 20) == UINT64_C(1) << 40);
 }
 
+static void failed_copies(void **state)
+{
+    (void)state;
+    const SenseStatus said = {SCSI_CHECK_CONDITION, SENSE_WRITE_PROTECTED};
+    uint8_t s[SENSE_MAX];
+    unsigned len = sense_build(s, false, SENSE_THIRD_PARTY_DEVICE_FAILURE, NULL);
+    len = sense_set_information(s, len, 77);
+    len = sense_set_segment(s, len, 0x102, SENSE_OF_DESTINATION, said);
+    assert_int_equal(len, 18 + 1 + 18);
+    assert_int_equal(s[0], 0xf0);
+    assert_int_equal(s[7], len - 8);
+    const uint8_t fixed[4] = {0, 18, 1, 2};
+    assert_memory_equal(s + 8, fixed, 4);
+    assert_int_equal(s[18], SCSI_CHECK_CONDITION);
+    assert_int_equal(s[19], 0x70);
+    assert_int_equal(s[19 + 12], 0x27);
+
+    len = sense_build(s, true, SENSE_THIRD_PARTY_DEVICE_FAILURE, NULL);
+    len = sense_set_information(s, len, 77);
+    len = sense_set_segment(s, len, 0x102, SENSE_OF_SOURCE, said);
+    assert_int_equal(len, 8 + 12 + 12 + 4 + 8);
+    assert_int_equal(s[7], len - 8);
+    const uint8_t segment[12] = {1, 10, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2};
+    assert_memory_equal(s + 20, segment, 12);
+    const uint8_t forwarded[12] = {0x0c, 10, 1, SCSI_CHECK_CONDITION, 0x72, 7, 0x27};
+    assert_memory_equal(s + 32, forwarded, 12);
+
+    len = sense_build(s, true, SENSE_COPY_ABORTED, NULL);
+    assert_int_equal(sense_set_segment(s, len, 0, SENSE_OF_NOBODY, (SenseStatus){0}), 20);
+    len = sense_build(s, true, SENSE_COPY_ABORTED, NULL);
+    len = sense_set_segment(s, len, 0, SENSE_OF_SOURCE, (SenseStatus){.status = SCSI_TASK_ABORTED});
+    assert_int_equal(len, 24);
+    assert_int_equal(s[23], SCSI_TASK_ABORTED);
+}
+
 static void attentions_in_order(void **state)
 {
     (void)state;
@@ -150,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fixed_format),
         cmocka_unit_test(descriptor_format),
+        cmocka_unit_test(failed_copies),
         cmocka_unit_test(attentions_in_order),
         cmocka_unit_test(reset_supersedes),
         cmocka_unit_test(lun_fields),

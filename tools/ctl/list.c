@@ -142,7 +142,8 @@ static char *lun_flags(const ClientObject *lun)
     const char *sync_error = object_string(lun, "SyncError");
     return g_strconcat(object_bool(lun, "ReadOnly") ? "read-only " : "",
                        object_bool(lun, "WriteCache") ? "write-cache " : "",
-                       *sync_error ? "SYNC ERROR: " : "", sync_error, NULL);
+                       object_bool(lun, "Hung") ? "HUNG " : "", *sync_error ? "SYNC ERROR: " : "",
+                       sync_error, NULL);
 }
 
 bool command_lun_list(const Request *request, GError **error)

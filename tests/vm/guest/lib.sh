@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the scripts that run in the guest share: `. /rtgt/tests/vm/guest/lib.sh`. One dummy network
+# device with an rxe device on it; everything loops back.
+set -uo pipefail
+ip=10.9.0.1
+iqn=iqn.2008-05.org.rtgt:disk
+initiator=iqn.2008-05.org.rtgt:guest
+bus_address=unix:path=/run/rtgt-bus
+daemon= bad=0
+
+say() { echo "-- $(cut -d' ' -f1 /proc/uptime) $*"; }
+fail() { echo "FAIL: $*"; bad=$((bad + 1)); }
+die() { echo "FAIL: $*"; [ ! -s /job/rtgtd.log ] || tail -n 20 /job/rtgtd.log; exit 1; }
+
+# Ends a script: status 0 only when nothing failed and the kernel has nothing to complain of.
+finish() {
+	if dmesg | grep -E 'WARNING:|BUG:|Oops|hung task|blocked for more than' >/job/kernel-warnings; then
+		fail "the kernel warned:"
+		head -n 20 /job/kernel-warnings
+	fi
+	[ $bad = 0 ] || { echo "$bad failed"; exit 1; }
+	exit 0
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	local n=$(($1 * 10)); shift
+	until "$@" >/dev/null 2>&1; do
+		n=$((n - 1)); [ $n -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
+# The device rxe0 on rd0, whose MTU lets RDMA have 4096.
+start_rxe() {
+	modprobe dummy numdummies=0
+	modprobe -a rdma_rxe ib_uverbs rdma_ucm ib_umad
+	ip link add rd0 type dummy
+	ip link set rd0 mtu 4200 up
+	ip addr add $ip/24 dev rd0
+	ip -6 addr add fd00:9::1/64 dev rd0 nodad
+	rdma link add rxe0 type rxe netdev rd0
+	wait_for 5 grep -q ACTIVE /sys/class/infiniband/rxe0/ports/1/state || die "rxe0 is not active"
+}
+
+start_iscsid() {
+	modprobe -a ib_iser iscsi_tcp sd_mod sg
+	mkdir -p /run/lock/iscsi /etc/iscsi/nodes
+	iscsid -f >/job/iscsid.log 2>&1 &
+	wait_for 5 iscsiadm -m iface || die "iscsid did not start"
+}
+
+# start_rtgtd [ARG...]: on /tmp/rtgt.conf, whose [daemon] group says bus=$bus_address.
+start_rtgtd() {
+	[ -x /tmp/bin/rtgtd ] || { mkdir -p /tmp/bin && cp /rtgt-build/tools/{rtgtd,rtgtctl} /tmp/bin; }
+	[ -S /run/rtgt-bus ] || start_bus
+	/tmp/bin/rtgtd -c /tmp/rtgt.conf --bus "$bus_address" "$@" >>/job/rtgtd.log 2>&1 &
+	daemon=$!
+	wait_for 60 daemon_ready || die "rtgtd did not start"
+}
+daemon_ready() {
+	ctl status >/dev/null
+}
+start_bus() {
+	dbus-daemon --session --nofork --nopidfile --address="$bus_address" >/job/dbus.log 2>&1 &
+	wait_for 5 test -S /run/rtgt-bus || die "no message bus"
+}
+ctl() { /tmp/bin/rtgtctl --bus "$bus_address" "$@"; }
+
+# stop_rtgtd: it must end by itself, with status 0.
+stop_rtgtd() {
+	kill -TERM "$daemon"
+	wait "$daemon" || fail "rtgtd ended with $?"
+	daemon=
+}
+
+# new_disks COMMAND...: runs it; the disks that appear are in $disks (sdX ...), once they have a size.
+# disks_expected=N: waits for so many.
+new_disks() {
+	local before n=0 disk
+	before=" $(cd /sys/block && echo sd*) "
+	"$@" || return
+	for _ in $(seq 150); do
+		disks= n=0
+		for disk in $(cd /sys/block && echo sd*); do
+			case $before in *" $disk "*) continue ;; esac
+			[ -b "/dev/$disk" ] && [ "$(cat "/sys/block/$disk/size")" != 0 ] || continue
+			disks+=" $disk" n=$((n + 1))
+		done
+		[ $n -lt "${disks_expected:-1}" ] || { disks=${disks# }; return 0; }
+		sleep 0.1
+	done
+	return 1
+}
+
+# iscsi_login iser|tcp [IQN]: a session of the kernel's initiator; its disks in $disks.
+iscsi_login() {
+	local transport=$1 name=${2:-$iqn} port=3260
+	[ "$transport" = iser ] && port=3261
+	iscsiadm -m node -T "$name" -p $ip:$port,1 -I "${transport/tcp/default}" -o new >/dev/null || return
+	new_disks iscsiadm -m node -T "$name" -p $ip:$port,1 -I "${transport/tcp/default}" -l
+}
+iscsi_logout() { iscsiadm -m node -T "${1:-$iqn}" -u && iscsiadm -m node -T "${1:-$iqn}" -o delete; }
+
+sg_of() { echo "/dev/$(ls "/sys/block/${1##*/}/device/scsi_generic")"; }
+
+# fio_verify DISK [MB]: random mixed sizes, checked by checksums.
+fio_verify() {
+	fio --name=verify --filename="/dev/$1" --direct=1 --ioengine=libaio --iodepth=32 \
+		--rw=randwrite --bsrange=512-4m --blockalign=512 --size="${2:-32}M" --verify=crc32c --do_verify=1 \
+		--verify_fatal=1 --verify_dump=0 --output-format=terse >/job/fio.out 2>&1 ||
+		{ tail -n 5 /job/fio.out; return 1; }
+}
+
+# write_conf [extra lines of the target] <<lun groups: TCP on 3260, iSER on 3261.
+write_conf() {
+	cat >/tmp/rtgt.conf <<TXT
+[daemon]
+state-dir=/tmp/state
+[iscsi]
+listen=$ip:3260
+[iser]
+listen=$ip:3261
+[target $iqn]
+transports=iscsi;iser
+allow=all
+TXT
+	cat >>/tmp/rtgt.conf
+}
