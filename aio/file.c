@@ -262,6 +262,11 @@ bool aio_file_is_block_device(const AioFile *file)
     return file->store->block;
 }
 
+bool aio_file_overwrites_in_place(const AioFile *file)
+{
+    return file->store->block || (!file->store->null && aio_probe_in_place(file->store->fd));
+}
+
 size_t aio_file_offset_align(const AioFile *file)
 {
     return file->offset_align;
@@ -280,6 +285,11 @@ size_t aio_file_atomic_unit(const AioFile *file)
 bool aio_file_can_discard(const AioFile *file)
 {
     return file->store->can_discard;
+}
+
+bool aio_file_reads_zeros(const AioFile *file)
+{
+    return file->store->null;
 }
 
 bool aio_file_discard_zeroes(const AioFile *file)

@@ -40,7 +40,13 @@ uint64_t aio_file_size(const AioFile *file); /* bytes; MT-SAFE */
 AioMode aio_file_mode(const AioFile *file);
 bool aio_file_read_only(const AioFile *file);
 bool aio_file_is_null(const AioFile *file);
+/* Every read gives zeros, whatever was written: it need not be done. */
+bool aio_file_reads_zeros(const AioFile *file);
 bool aio_file_is_block_device(const AioFile *file);
+/* True where a write replaces the bytes that were there, on the medium, as far as it can be told: a
+ * block device, or a file that has all its blocks on a file system which neither copies on write
+ * nor keeps a log of data. Asks the kernel, but not the disk; any thread. */
+bool aio_file_overwrites_in_place(const AioFile *file);
 /* Smallest request that needs no read-modify-write (1 when buffered); offset and length, bytes. */
 size_t aio_file_offset_align(const AioFile *file);
 size_t aio_file_memory_align(const AioFile *file);

@@ -51,6 +51,7 @@ int aio_probe_direct(int fd, bool block, size_t *offset_align, size_t *memory_al
 /* The largest atomic write from one piece of memory, or 0. */
 size_t aio_probe_atomic(int fd);
 void aio_probe_discard(AioStore *store);
+bool aio_probe_in_place(int fd); /* of a regular file */
 
 /* The smallest unit of two writes that cannot disturb each other: a page, since unaligned tails go
  * through the page cache, or the device's block where that is larger. Bytes. */

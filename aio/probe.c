@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "aio/file_impl.h"
@@ -99,4 +101,14 @@ void aio_probe_discard(AioStore *store)
         store->discard_granularity = 0;
     else if (!store->discard_granularity)
         store->discard_granularity = 512;
+}
+
+bool aio_probe_in_place(int fd)
+{
+    struct stat st;
+    struct statfs fs;
+    if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+        return false;
+    bool known = fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC;
+    return known && (uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size;
 }

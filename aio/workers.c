@@ -26,6 +26,7 @@ struct Worker {
     Worker *below; /* in the stack of idle ones */
     pthread_t thread;
     pthread_cond_t wake;
+    const AioFile *file; /* of the requests it performs; NULL: none */
     bool woken, exited;
     bool signalled; /* atomic; false: who woke it is about to touch it for the last time */
 };
@@ -43,7 +44,7 @@ struct AioWorkers {
     AioReqList queue;
     unsigned queued;
     Worker *all, *idle;
-    unsigned alive;
+    unsigned alive, busy;
     unsigned waking; /* started or woken, not yet at the queue */
     bool closing;
 
@@ -128,6 +129,47 @@ static bool worker_sleep(Worker *self)
     return self->woken || (!pool->closing && pool->alive == 1);
 }
 
+/* A file on a disk that hangs can hold `threads` workers and no more: as many again are started for
+ * requests to other files. */
+static bool file_is_full(const AioWorkers *pool, const AioFile *file)
+{
+    unsigned busy = 0;
+    if (pool->busy < pool->config.threads)
+        return false;
+    for (const Worker *worker = pool->all; worker; worker = worker->next)
+        busy += worker->file == file;
+    return busy >= pool->config.threads;
+}
+
+/* The first request that may be performed now. */
+static AioReq *workers_next(const AioWorkers *pool)
+{
+    const AioFile *full = NULL;
+    for (AioReq *req = pool->queue.head; req; req = req->next) {
+        if (full && req->file == full)
+            continue;
+        if (!file_is_full(pool, req->file))
+            return req;
+        full = req->file;
+    }
+    return NULL;
+}
+
+static bool one_file_has_all(const AioWorkers *pool)
+{
+    for (const Worker *worker = pool->all; worker; worker = worker->next)
+        if (worker->file && file_is_full(pool, worker->file))
+            return true;
+    return false;
+}
+
+static bool workers_may_grow(const AioWorkers *pool)
+{
+    if (pool->alive < pool->config.threads)
+        return true;
+    return pool->alive < 2 * pool->config.threads && one_file_has_all(pool) && workers_next(pool);
+}
+
 static void *worker_main(void *arg);
 
 static void workers_start(AioWorkers *pool)
@@ -176,7 +218,7 @@ static Worker *workers_call_one(AioWorkers *pool)
         __atomic_store_n(&worker->signalled, false, __ATOMIC_RELAXED);
         pool->waking++;
         aio_count_shared(&pool->counters->wake_ups, 1);
-    } else if (pool->alive < pool->config.threads) {
+    } else if (workers_may_grow(pool)) {
         workers_start(pool);
     }
     return worker;
@@ -190,17 +232,24 @@ static void worker_signal(Worker *worker)
     __atomic_store_n(&worker->signalled, true, __ATOMIC_RELEASE);
 }
 
-/* One at a time as long as somebody else could take the next, else a share. */
-static AioReqList workers_take(AioWorkers *pool)
+/* One at a time as long as somebody else could take the next, else a share, of one file. */
+static AioReqList workers_take(Worker *self)
 {
+    AioWorkers *pool = self->pool;
     bool others = pool->idle || pool->alive < pool->config.threads;
     unsigned share = others ? 1 : CLAMP(pool->queued / pool->alive, 1, MOST_AT_ONCE);
     AioReqList taken = {0};
+    AioReq *req;
 
-    for (; share && pool->queue.head; share--) {
-        aio_reqs_push(&taken, aio_reqs_pop(&pool->queue));
+    for (; share && (req = workers_next(pool)); share--) {
+        if (self->file && req->file != self->file)
+            break;
+        self->file = req->file;
+        aio_reqs_remove(&pool->queue, req);
+        aio_reqs_push(&taken, req);
         pool->queued--;
     }
+    pool->busy += taken.head != NULL;
     return taken;
 }
 
@@ -212,14 +261,14 @@ static void *worker_main(void *arg)
     pthread_mutex_lock(&pool->lock);
     pool->waking--;
     for (;;) {
-        AioReqList taken = workers_take(pool);
+        AioReqList taken = workers_take(self);
         if (!taken.head) {
             if (pool->closing || !worker_sleep(self))
                 break;
             continue;
         }
         /* each worker wakes the next, so that neither the loop nor one worker pays for all */
-        bool more = pool->queue.head && pool->config.coalesce;
+        bool more = pool->config.coalesce && workers_next(pool);
         Worker *next = more ? workers_call_one(pool) : NULL;
         pthread_mutex_unlock(&pool->lock);
         worker_signal(next);
@@ -228,6 +277,8 @@ static void *worker_main(void *arg)
             workers_put_done(pool, req);
         }
         pthread_mutex_lock(&pool->lock);
+        self->file = NULL;
+        pool->busy--;
     }
     self->exited = true;
     pool->alive--;

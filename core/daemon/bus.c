@@ -100,6 +100,12 @@ static void session_removed(void *arg, SessionRecord *record)
     g_dbus_object_manager_server_unexport(bus->objects, path);
 }
 
+static void pool_low(void *arg, const char *pool, uint64_t left, uint64_t limit)
+{
+    Bus *bus = arg;
+    bus_manager_pool_low(G_DBUS_OBJECT_MANAGER(bus->objects), pool, left, limit);
+}
+
 static void show_export(Bus *bus, Export *export)
 {
     show(bus, bus_target_object(bus->manager, export));
@@ -110,7 +116,7 @@ static void show_export(Bus *bus, Export *export)
 
 static void show_all(Bus *bus)
 {
-    static const ManagerWatch watch = {session_added, session_removed};
+    static const ManagerWatch watch = {session_added, session_removed, pool_low};
     const GPtrArray *exports = manager_exports(bus->manager);
     const GPtrArray *sessions = manager_sessions(bus->manager);
     show(bus, bus_manager_object(bus->manager));

@@ -198,8 +198,9 @@ GDBusObjectSkeleton *bus_lun_object(ExportLun *lun)
     RtgtLun1 *interface = RTGT_LUN1(view);
     g_object_set(interface, "target", target, "target-name", spec->target_name, "number",
                  spec->number, "path", spec->path ? spec->path : "", "block-size", spec->block_size,
-                 "read-only", (gboolean)spec->read_only, "max-transfer", spec->max_transfer,
-                 "serial", spec->serial, "naa", naa, "thin", config_thin[spec->thin], NULL);
+                 "read-only", (gboolean)spec->read_only, "removable", (gboolean)spec->removable,
+                 "max-transfer", spec->max_transfer, "serial", spec->serial, "naa", naa, "thin",
+                 config_thin[spec->thin], NULL);
     show_engine(interface, lun);
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), lun);
     g_signal_connect(interface, "handle-clear-sync-error", G_CALLBACK(clear_sync_error), lun);

@@ -15,7 +15,8 @@ static gboolean get_statistics(RtgtManager1 *interface, GDBusMethodInvocation *i
         {"ArenaMapped", stats.arena.mapped},      {"ArenaUsed", stats.arena.in_use},
         {"ArenaFailures", stats.arena.failures},  {"MemoryAdmitted", stats.memory.admitted},
         {"MemoryLimit", stats.memory.limit},      {"MemoryWaiting", stats.memory.waiting},
-        {"MemoryWaits", stats.memory.waits},      {"LoopTurns", stats.loops.turns},
+        {"MemoryWaits", stats.memory.waits},      {"ReceiveLimit", stats.receive.limit},
+        {"ReceiveLeft", stats.receive.left},      {"LoopTurns", stats.loops.turns},
         {"LoopRounds", stats.loops.rounds},       {"LoopEmptyPolls", stats.loops.empty_polls},
         {"LoopSleeps", stats.loops.sleeps},       {"LoopCompletions", stats.loops.completions},
         {"Sessions", stats.sessions.sessions},    {"Commands", stats.sessions.commands},
@@ -61,4 +62,12 @@ GDBusObjectSkeleton *bus_manager_object(Manager *manager)
                  "transports", transports, "portals", portals(manager), "engines", engines(), NULL);
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), manager);
     return bus_object(BUS_ROOT "/manager", interface);
+}
+
+void bus_manager_pool_low(GDBusObjectManager *objects, const char *pool, uint64_t left,
+                          uint64_t limit)
+{
+    g_autoptr(GDBusInterface) interface =
+        g_dbus_object_manager_get_interface(objects, BUS_ROOT "/manager", "org.rtgt.Manager1");
+    rtgt_manager1_emit_pool_low(RTGT_MANAGER1(interface), pool, left, limit);
 }

@@ -17,6 +17,10 @@ GDBusObjectSkeleton *bus_target_object(Manager *manager, Export *export);
 GDBusObjectSkeleton *bus_lun_object(ExportLun *lun);
 GDBusObjectSkeleton *bus_session_object(SessionRecord *record);
 
+/* Emits PoolLow of the manager's object among these. */
+void bus_manager_pool_low(GDBusObjectManager *objects, const char *pool, uint64_t left,
+                          uint64_t limit);
+
 /* An object with this one interface, whose reference it takes. */
 GDBusObjectSkeleton *bus_object(const char *path, void *interface);
 

@@ -3,6 +3,46 @@
 #include "core/daemon/bus_objects.h"
 #include "core/daemon/rtgt-dbus.h"
 
+#include <string.h>
+
+/* --- the window changes on the session's loop, and nobody is told: read when asked for ---------
+ */
+
+typedef struct {
+    RtgtSession1Skeleton parent;
+    const SessionRecord *record;
+} BusSession;
+typedef struct {
+    RtgtSession1SkeletonClass parent;
+} BusSessionClass;
+
+GType bus_session_get_type(void);
+G_DEFINE_TYPE(BusSession, bus_session, RTGT_TYPE_SESSION1_SKELETON)
+
+static void bus_session_get_property(GObject *object, guint id, GValue *value, GParamSpec *spec)
+{
+    if (strcmp(spec->name, "window") == 0)
+        g_value_set_uint(
+            value, __atomic_load_n(&((BusSession *)object)->record->window, __ATOMIC_RELAXED));
+    else
+        G_OBJECT_CLASS(bus_session_parent_class)->get_property(object, id, value, spec);
+}
+
+static void bus_session_class_init(BusSessionClass *class)
+{
+    GObjectClass *object_class = G_OBJECT_CLASS(class);
+    object_class->get_property = bus_session_get_property;
+    object_class->set_property = G_OBJECT_CLASS(bus_session_parent_class)->set_property;
+    rtgt_session1_override_properties(object_class, 1); /* the ids that the parent class gave */
+}
+
+static void bus_session_init(BusSession *self)
+{
+    (void)self;
+}
+
+/* --- the object ------------------------------------------------------------------------------- */
+
 static gboolean get_statistics(RtgtSession1 *interface, GDBusMethodInvocation *invocation,
                                SessionRecord *record)
 {
@@ -28,7 +68,9 @@ static gboolean drop(RtgtSession1 *interface, GDBusMethodInvocation *invocation,
 GDBusObjectSkeleton *bus_session_object(SessionRecord *record)
 {
     g_autofree char *path = bus_session_path(record->id);
-    RtgtSession1 *interface = rtgt_session1_skeleton_new();
+    BusSession *session = g_object_new(bus_session_get_type(), NULL);
+    RtgtSession1 *interface = RTGT_SESSION1(session);
+    session->record = record;
     g_object_set(interface, "id", record->id, "transport", record->transport, "target-name",
                  record->target ? record->target : "", "initiator", record->initiator,
                  "local-address", record->local_address, "peer-address", record->peer_address,

@@ -12,7 +12,7 @@
 static const char *const own_keys[] = {
     "path",   "size",       "create",    "engine",      "engine-options",
     "mode",   "block-size", "read-only", "write-cache", "max-transfer",
-    "serial", "naa",        "thin",      NULL,
+    "serial", "naa",        "thin",      "removable",   NULL,
 };
 static const char *const block_sizes[] = {"512", "4096", NULL};
 
@@ -107,6 +107,7 @@ static void read_identity(const ConfigReader *reader, const char *group, LunSpec
     static const unsigned sizes[] = {512, 4096};
     spec->block_size = sizes[config_reader_choice(reader, group, "block-size", block_sizes, 0)];
     spec->read_only = config_reader_bool(reader, group, "read-only", false);
+    spec->removable = config_reader_bool(reader, group, "removable", false);
     spec->write_cache = config_reader_bool(reader, group, "write-cache", true);
     spec->thin = config_reader_choice(reader, group, "thin", config_thin, LUN_THIN_AUTO);
     spec->max_transfer =

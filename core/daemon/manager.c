@@ -7,6 +7,8 @@
 #include "core/mem/segment.h"
 #include "core/scsi/tmf.h"
 
+#include <stdatomic.h>
+
 #define AUTO_LOOPS_MAX 8
 #define AUTO_POLL_CPUS 4 /* with fewer, polling takes the CPU from whom it waits for */
 #define AUTO_POLL_US   10
@@ -19,6 +21,17 @@ typedef struct {
     TransportHost host;
 } Running;
 
+#define ALARM_EVERY (60 * G_USEC_PER_SEC) /* a busy daemon falls below the mark all the time */
+
+/* Memory that may become scarce, and when that was said. */
+typedef struct {
+    Manager *manager;
+    const char *name, *advice;
+    uint64_t limit;     /* bytes */
+    atomic_size_t left; /* when it fell */
+    gint64 said;        /* 0: never; loop 0 */
+} Pool;
+
 struct Manager {
     const Config *config;
     unsigned n_loops, poll_us;
@@ -28,6 +41,7 @@ struct Manager {
     Memory *memory;
     ReceiveBudget *receive;
     StateDir *state;
+    Pool arena_pool, receive_pool;
     TransportHost host;    /* what all transports have in common */
     GPtrArray *running;    /* Running * */
     GPtrArray *transports; /* the same, const Transport * */
@@ -89,6 +103,46 @@ static void make_loops(Manager *manager)
         manager->loops[i] = loop_new(i + 1, &io);
 }
 
+static void sound_alarm(void *arg)
+{
+    Pool *pool = arg;
+    Manager *manager = pool->manager;
+    gint64 now = g_get_monotonic_time();
+    if (!manager->arena || (pool->said && now - pool->said < ALARM_EVERY))
+        return;
+    pool->said = now;
+    uint64_t left = atomic_load(&pool->left);
+    g_warning("memory is low: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " KiB left of %s",
+              left >> 10, pool->limit >> 10, pool->advice);
+    if (manager->watch)
+        manager->watch->pool_low(manager->watch_arg, pool->name, left, pool->limit);
+}
+
+/* On any thread. */
+static void pool_fell(void *arg, size_t left)
+{
+    Pool *pool = arg;
+    atomic_store(&pool->left, left);
+    loop_call(pool->manager->main, sound_alarm, pool);
+}
+
+static void watch_pools(Manager *manager, size_t admitted, size_t receive)
+{
+    manager->arena_pool =
+        (Pool){.manager = manager,
+               .name = "arena",
+               .advice = "the arena: commands wait for each other (arena= in [memory])",
+               .limit = admitted};
+    manager->receive_pool =
+        (Pool){.manager = manager,
+               .name = "receive",
+               .advice = "the receive buffers: windows shrink, logins may be refused (recv-memory= "
+                         "in [memory])",
+               .limit = receive};
+    memory_watch(manager->memory, pool_fell, &manager->arena_pool);
+    receive_budget_watch(manager->receive, pool_fell, &manager->receive_pool);
+}
+
 static void grow_arena(void *arg)
 {
     Manager *manager = arg;
@@ -120,6 +174,7 @@ static bool make_memory(Manager *manager, GError **error)
     size_t admitted = stats.limit / 100 * ADMITTED_PERCENT - config->recv_memory;
     manager->memory = memory_new(manager->arena, admitted, manager->loops, manager->n_loops);
     manager->receive = receive_budget_new(manager->arena, config->recv_memory);
+    watch_pools(manager, admitted, config->recv_memory);
     return true;
 }
 
@@ -436,6 +491,7 @@ void manager_get_stats(Manager *manager, ManagerStats *out)
     *out = (ManagerStats){0};
     arena_get_stats(manager->arena, &out->arena);
     memory_get_stats(manager->memory, &out->memory);
+    receive_budget_get_stats(manager->receive, &out->receive);
     add_loops(manager, &out->loops);
     manager_sum_sessions(manager, NULL, &out->sessions);
 }

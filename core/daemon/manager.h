@@ -17,10 +17,12 @@ typedef struct {
     TransportListener *listener;
 } Portal;
 
-/* Told of sessions; added: the record lives until removed returns. */
+/* Told of sessions; added: the record lives until removed returns. And of a pool of memory,
+ * "receive" or "arena", of which little is left: once a minute at most. Bytes. */
 typedef struct {
     void (*session_added)(void *arg, SessionRecord *record);
     void (*session_removed)(void *arg, SessionRecord *record);
+    void (*pool_low)(void *arg, const char *pool, uint64_t left, uint64_t limit);
 } ManagerWatch;
 
 /* Makes the objects of config, which must outlive the manager, but admits nobody yet. Blocks. On
@@ -56,6 +58,7 @@ void manager_sum_sessions(const Manager *manager, const char *target, SessionSum
 typedef struct {
     ArenaStats arena;
     MemoryStats memory;
+    ReceiveStats receive;
     LoopCounters loops; /* of the I/O loops, summed */
     SessionSums sessions;
 } ManagerStats;

@@ -46,6 +46,7 @@ struct SessionRecord {
     const char *auth_method, *auth_algorithm, *auth_user;
     /* Written by the home loop, read relaxed. */
     uint64_t commands, read_bytes, write_bytes;
+    unsigned window; /* commands the initiator may have outstanding now */
     /* Logs the session out (async message, then drop). MT-SAFE. */
     void (*drop)(SessionRecord *record);
 };

@@ -7,29 +7,42 @@
 #include <linux/mman.h> /* MAP_HUGE_2MB */
 #include <sys/mman.h>
 
-/* Made elsewhere and moved: huge pages with MAP_FIXED take the reservation away also where they
- * then fail, and another thread could map something into the gap before a second try. */
-static void *map_huge(void *at)
+static void *reserve(void *at, size_t size, int flags)
 {
-    void *memory =
-        mmap(NULL, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB | MAP_POPULATE, -1, 0);
-    if (memory == MAP_FAILED)
-        return MAP_FAILED;
-    void *moved =
-        mremap(memory, ARENA_CHUNK_SIZE, ARENA_CHUNK_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, at);
-    if (moved == MAP_FAILED) {
-        int e = errno;
-        munmap(memory, ARENA_CHUNK_SIZE);
-        errno = e;
-    }
-    return moved;
+    return mmap(at, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
 }
 
-static void *map_plain(void *at)
+/* Made elsewhere and moved: huge pages with MAP_FIXED take the reservation away also where there
+ * are none, which is what happens most. */
+static void *make_huge(void)
 {
-    return mmap(at, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    return mmap(NULL, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB | MAP_POPULATE, -1, 0);
+}
+
+typedef enum { MAPPED, NOT_MAPPED, RESERVATION_LOST } Mapping;
+
+/* A move that fails may have taken the reservation away all the same (as kernels before 5.16 do,
+ * which cannot move huge pages). The gap is closed, unless something is there: then it may be what
+ * another thread has just mapped, and is not ours any more. */
+static Mapping map_huge(void *at)
+{
+    void *memory = make_huge();
+    if (memory == MAP_FAILED)
+        return NOT_MAPPED;
+    if (mremap(memory, ARENA_CHUNK_SIZE, ARENA_CHUNK_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, at) == at)
+        return MAPPED;
+    int e = errno;
+    void *closed = reserve(at, ARENA_CHUNK_SIZE, MAP_FIXED_NOREPLACE);
+    munmap(memory, ARENA_CHUNK_SIZE);
+    errno = e;
+    return closed == at ? NOT_MAPPED : RESERVATION_LOST;
+}
+
+/* Never by MAP_FIXED: that may fail when it has taken the reservation away. */
+static Mapping map_plain(void *at)
+{
+    return mprotect(at, ARENA_CHUNK_SIZE, PROT_READ | PROT_WRITE) == 0 ? MAPPED : NOT_MAPPED;
 }
 
 static void fail(GError **error, const char *what)
@@ -41,8 +54,7 @@ bool chunks_init(Chunks *chunks, const ArenaConfig *config, GError **error)
 {
     unsigned limit = (unsigned)((config->limit + ARENA_CHUNK_SIZE - 1) >> ARENA_CHUNK_SHIFT);
     size_t size = (size_t)limit << ARENA_CHUNK_SHIFT;
-    uint8_t *reserved = mmap(NULL, size + ARENA_CHUNK_SIZE, PROT_NONE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *reserved = reserve(NULL, size + ARENA_CHUNK_SIZE, 0);
     if (reserved == MAP_FAILED) {
         fail(error, "cannot reserve addresses for the arena");
         return false;
@@ -53,7 +65,8 @@ bool chunks_init(Chunks *chunks, const ArenaConfig *config, GError **error)
         munmap(reserved, before);
     munmap((uint8_t *)aligned + size, ARENA_CHUNK_SIZE - before);
 
-    *chunks = (Chunks){.base = (uint8_t *)aligned, .reserved = limit, .huge = config->huge};
+    *chunks = (Chunks){
+        .base = (uint8_t *)aligned, .reserved = limit, .owned = limit, .huge = config->huge};
     chunks->used = g_new0(size_t, limit);
     pthread_mutex_init(&chunks->lock, NULL);
     return true;
@@ -61,7 +74,7 @@ bool chunks_init(Chunks *chunks, const ArenaConfig *config, GError **error)
 
 void chunks_deinit(Chunks *chunks)
 {
-    munmap(chunks->base, (size_t)chunks->reserved << ARENA_CHUNK_SHIFT);
+    munmap(chunks->base, (size_t)chunks->owned << ARENA_CHUNK_SHIFT);
     pthread_mutex_destroy(&chunks->lock);
     g_free(chunks->used);
 }
@@ -76,6 +89,29 @@ void chunks_end_growth(Chunks *chunks)
     __atomic_store_n(&chunks->full, true, __ATOMIC_RELAXED);
 }
 
+static bool map_chunk(Chunks *chunks, void *at, GError **error)
+{
+    Mapping mapping = chunks->huge == ARENA_HUGE_OFF ? NOT_MAPPED : map_huge(at);
+    if (mapping == RESERVATION_LOST) {
+        fail(error, "huge pages cannot be moved into the arena, which ends here");
+        chunks->owned = chunks->mapped; /* the rest is not touched again, not even to unmap it */
+        chunks_end_growth(chunks);
+        return false;
+    }
+    if (mapping == NOT_MAPPED && chunks->huge == ARENA_HUGE_ON) {
+        fail(error, "no huge pages for the arena (hugepages=on in [memory]; see "
+                    "/proc/sys/vm/nr_hugepages)");
+        return false;
+    }
+    if (mapping == NOT_MAPPED && map_plain(at) != MAPPED) {
+        fail(error, "no memory for the arena");
+        return false;
+    }
+    if (mapping == NOT_MAPPED && chunks->huge == ARENA_HUGE_AUTO)
+        madvise(at, ARENA_CHUNK_SIZE, MADV_HUGEPAGE);
+    return true;
+}
+
 void *chunks_map_next(Chunks *chunks, GError **error)
 {
     if (!chunks_can_grow(chunks)) {
@@ -85,26 +121,13 @@ void *chunks_map_next(Chunks *chunks, GError **error)
         return NULL;
     }
     uint8_t *at = chunks->base + ((size_t)chunks->mapped << ARENA_CHUNK_SHIFT);
-    void *memory = chunks->huge == ARENA_HUGE_OFF ? MAP_FAILED : map_huge(at);
-    if (memory == MAP_FAILED && chunks->huge == ARENA_HUGE_ON) {
-        fail(error, "no huge pages for the arena (hugepages=on in [memory]; see "
-                    "/proc/sys/vm/nr_hugepages)");
+    if (!map_chunk(chunks, at, error))
         return NULL;
-    }
-    if (memory == MAP_FAILED) {
-        memory = map_plain(at);
-        if (memory == MAP_FAILED) {
-            fail(error, "no memory for the arena");
-            return NULL;
-        }
-        if (chunks->huge == ARENA_HUGE_AUTO)
-            madvise(at, ARENA_CHUNK_SIZE, MADV_HUGEPAGE);
-    }
     /* A fork (none is planned) must not make the device write into the wrong copy of a page. */
     madvise(at, ARENA_CHUNK_SIZE, MADV_DONTFORK);
     if (++chunks->mapped == chunks->reserved)
         chunks_end_growth(chunks);
-    return memory;
+    return at;
 }
 
 void chunks_publish(Chunks *chunks)

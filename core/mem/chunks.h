@@ -10,6 +10,7 @@
 typedef struct {
     uint8_t *base;
     unsigned reserved; /* chunks that addresses are reserved for */
+    unsigned owned;    /* of them, those to be unmapped in the end; loop 0 */
     unsigned mapped;   /* chunks with memory behind them; loop 0 */
     bool full;         /* no more can be mapped; relaxed, read from anywhere */
     unsigned usable;   /* chunks that extents may be cut from; written with release order */

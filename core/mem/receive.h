@@ -1,19 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The budget for receive buffers: what a session may be sent before its commands have memory of
- * their own. It is apart from the segments' so that neither can starve the other. */
+/* The budget for receive buffers: what sessions may be sent before their commands have memory of
+ * their own. It is apart from the segments' so that neither can starve the other. Sessions on all
+ * loops share it: while it is scarce, those that hold more than their fair share give back buffer
+ * by buffer, and the others may take up to theirs. */
 #pragma once
 
 #include "core/mem/arena.h"
 
 typedef struct ReceiveBudget ReceiveBudget;
 
-/* Of `bytes` bytes, of which 1/8 is kept for control PDUs (login, NOP, task management). */
+/* Of `bytes` bytes, of which 1/8 is kept for sessions that begin with the least. */
 ReceiveBudget *receive_budget_new(Arena *arena, size_t bytes);
 void receive_budget_free(ReceiveBudget *budget);    /* all returned (asserted) */
 Arena *receive_budget_arena(ReceiveBudget *budget); /* where the buffers come from; MT-SAFE */
 
-/* How many of `wanted` buffers of `size` bytes a new session gets: its fair share of what is left,
- * and 0 when that is less than `least` (the login is then rejected). Reserves them. MT-SAFE. */
-unsigned receive_budget_reserve(ReceiveBudget *budget, unsigned wanted, unsigned least,
-                                size_t size);
-void receive_budget_unreserve(ReceiveBudget *budget, unsigned count, size_t size); /* MT-SAFE */
+/* Told when less than 1/16 is left or a session is refused; on any thread, under the budget's lock;
+ * again only after 1/8 was left. Before the first session. */
+void receive_budget_watch(ReceiveBudget *budget, void (*fell)(void *arg, size_t left), void *arg);
+
+typedef struct {
+    size_t limit, left; /* bytes */
+    unsigned sessions;
+} ReceiveStats;
+void receive_budget_get_stats(ReceiveBudget *budget, ReceiveStats *out); /* MT-SAFE */
+
+/* What one session holds of the budget. Embedded in the caller's; zeroed: nothing. On the session's
+ * home loop; different shares on different loops at the same time. */
+typedef struct {
+    ReceiveBudget *budget; /* NULL: holds nothing */
+    size_t cost;           /* of one buffer; bytes */
+    unsigned least, most, held;
+} ReceiveShare;
+
+/* How many of `most` buffers of `size` bytes a new session begins with; 0 when `least` of them are
+ * not to be had (the login is then rejected). `least` <= `most`. */
+unsigned receive_share_take(ReceiveShare *share, ReceiveBudget *budget, unsigned least,
+                            unsigned most, size_t size);
+/* The session could use more than it holds: how many more it may have from now on; at most doubles
+ * what it has. 0: none now. */
+unsigned receive_share_grow(ReceiveShare *share);
+/* A buffer of the session is free: true when others need it more; it is given back. */
+bool receive_share_shrink(ReceiveShare *share);
+/* Gives back n of those it holds, fewer than all. */
+void receive_share_return(ReceiveShare *share, unsigned n);
+/* Gives everything back. Of a share that holds nothing: no-op. */
+void receive_share_leave(ReceiveShare *share);

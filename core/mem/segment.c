@@ -3,7 +3,10 @@
  * wait, each with its own FIFO. */
 #include "core/mem/segment.h"
 
+#include "core/mem/mark.h"
+
 #include <stdatomic.h>
+#include <string.h>
 
 /* Who waits on one loop; touched there only. */
 typedef struct {
@@ -21,6 +24,8 @@ struct Memory {
     atomic_size_t admitted;
     atomic_uint n_waiting;
     _Atomic uint64_t waits;
+    PoolMark mark;
+    uint8_t *zeros; /* NULL: nobody has asked; loop 0 */
     atomic_uint n_clients;
     unsigned n_loops;
     MemoryLoop *loops;
@@ -33,14 +38,25 @@ struct MemoryClient {
     unsigned held;         /* segments */
 };
 
+#define LOW_PART    16
+#define ENOUGH_PART 4
+
 /* --- taking and giving bytes ------------------------------------------------------------------ */
+
+static void see_left(Memory *memory, size_t admitted)
+{
+    pool_mark_see(&memory->mark, admitted < memory->limit ? memory->limit - admitted : 0);
+}
 
 static bool admit(Memory *memory, size_t cost)
 {
     size_t before = atomic_fetch_add(&memory->admitted, cost);
     /* One segment alone always fits, however small the limit was set. */
-    if (before + cost <= memory->limit || before == 0)
+    if (before + cost <= memory->limit || before == 0) {
+        see_left(memory, before + cost);
         return true;
+    }
+    pool_mark_fall(&memory->mark, before < memory->limit ? memory->limit - before : 0);
     atomic_fetch_sub(&memory->admitted, cost);
     return false;
 }
@@ -214,7 +230,7 @@ void segment_release(Segment *segment)
         return;
     Memory *memory = client->home->memory;
     free_buffers(memory->arena, segment);
-    atomic_fetch_sub(&memory->admitted, segment->cost);
+    see_left(memory, atomic_fetch_sub(&memory->admitted, segment->cost) - segment->cost);
     segment->len = segment->cost = 0;
     client->held--;
     if (atomic_load(&memory->n_waiting) > 0) {
@@ -230,6 +246,7 @@ Memory *memory_new(Arena *arena, size_t limit, Loop *const *loops, unsigned nloo
     Memory *memory = g_new0(Memory, 1);
     memory->arena = arena;
     memory->limit = limit;
+    memory->mark = (PoolMark){.low = limit / LOW_PART, .enough = limit / ENOUGH_PART};
     memory->n_loops = nloops;
     memory->loops = g_new0(MemoryLoop, nloops);
     for (unsigned i = 0; i < nloops; i++) {
@@ -242,13 +259,35 @@ Memory *memory_new(Arena *arena, size_t limit, Loop *const *loops, unsigned nloo
     return memory;
 }
 
+void memory_watch(Memory *memory, void (*fell)(void *, size_t), void *arg)
+{
+    memory->mark.fell = fell;
+    memory->mark.arg = arg;
+}
+
+static void free_zeros(Memory *memory)
+{
+    if (!memory->zeros)
+        return;
+    g_assert(memory->zeros[0] == 0 && !memcmp(memory->zeros, memory->zeros + 1, MEMORY_ZEROS - 1));
+    arena_release(memory->arena, memory->zeros, MEMORY_ZEROS);
+}
+
 void memory_free(Memory *memory)
 {
     if (!memory)
         return;
     g_assert(atomic_load(&memory->n_clients) == 0 && atomic_load(&memory->admitted) == 0);
+    free_zeros(memory);
     g_free(memory->loops);
     g_free(memory);
+}
+
+const void *memory_zeros(Memory *memory)
+{
+    if (!memory->zeros && (memory->zeros = arena_alloc(memory->arena, MEMORY_ZEROS)))
+        memset(memory->zeros, 0, MEMORY_ZEROS);
+    return memory->zeros;
 }
 
 Arena *memory_arena(Memory *memory)

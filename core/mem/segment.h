@@ -30,9 +30,17 @@ struct Segment {
  * `loops` are the home loops, by ascending index. Ownership of the arena stays outside. Loop 0. */
 Memory *memory_new(Arena *arena, size_t limit, Loop *const *loops, unsigned nloops);
 void memory_free(Memory *memory); /* no client is left (asserted) */
+/* Told when less than 1/16 of the limit is left or a segment has to wait; on any thread; again only
+ * after 1/4 was left. Before the first client. */
+void memory_watch(Memory *memory, void (*fell)(void *arg, size_t left), void *arg);
 /* The arena has grown: whoever waits is tried again. MT-SAFE. */
 void memory_retry(Memory *memory);
 Arena *memory_arena(Memory *memory);
+
+#define MEMORY_ZEROS ARENA_BUFFER_MAX
+/* A buffer of MEMORY_ZEROS zeros in the arena, for everybody to send from and nobody to write to
+ * (asserted by memory_free()). Made on first use; NULL: the arena has no room for it. Loop 0. */
+const void *memory_zeros(Memory *memory);
 
 MemoryClient *memory_client_new(Memory *memory, Loop *home); /* on home */
 void memory_client_free(MemoryClient *client); /* holds and waits for nothing (asserted); on home */

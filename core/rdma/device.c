@@ -18,12 +18,12 @@ struct Device {
     struct ibv_context *verbs;
     struct ibv_pd *pd;
     DeviceCaps caps;
-    int access; /* of a chunk's registration */
 
     Arena *arena;
     ArenaObserver observer;
     bool observing;
-    struct ibv_mr **mrs; /* by chunk */
+    struct ibv_mr **mrs;   /* by chunk */
+    struct ibv_mr **sinks; /* the same for the answers to RDMA READs; mrs where one will do */
     unsigned max_chunks;
 
     LoopFd async;
@@ -57,10 +57,28 @@ static bool register_chunk(ArenaObserver *observer, unsigned index, void *base, 
     if (device_is_lost(device))
         return true; /* nothing will use the chunk by it */
     g_assert(index < device->max_chunks && !device->mrs[index]);
-    device->mrs[index] = ibv_reg_mr(device->pd, base, len, device->access);
-    if (!device->mrs[index])
-        explain_registration(error, device, errno);
-    return device->mrs[index] != NULL;
+    struct ibv_mr **mr = &device->mrs[index], **sink = &device->sinks[index];
+    *mr = ibv_reg_mr(device->pd, base, len, IBV_ACCESS_LOCAL_WRITE);
+    if (*mr && !*sink)
+        *sink = ibv_reg_mr(device->pd, base, len, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+    if (*mr && *sink)
+        return true;
+    explain_registration(error, device, errno);
+    return false;
+}
+
+/* The answer to an RDMA READ is a tagged message on iWARP, written as if from outside. */
+static void make_tables(Device *device)
+{
+    device->mrs = g_new0(struct ibv_mr *, device->max_chunks);
+    device->sinks = device->mrs;
+    if (device->verbs->device->transport_type != IBV_TRANSPORT_IWARP)
+        return;
+    device->sinks = g_new0(struct ibv_mr *, device->max_chunks);
+    g_warning(
+        "RDMA device %s: iWARP needs buffers that peers may write to, so each is registered a "
+        "second time: use it on trusted networks only",
+        device_name(device));
 }
 
 static bool register_arena(Device *device, GError **error)
@@ -68,7 +86,7 @@ static bool register_arena(Device *device, GError **error)
     ArenaStats stats;
     arena_get_stats(device->arena, &stats);
     device->max_chunks = (unsigned)((stats.limit + ARENA_CHUNK_SIZE - 1) >> ARENA_CHUNK_SHIFT);
-    device->mrs = g_new0(struct ibv_mr *, device->max_chunks);
+    make_tables(device);
     device->observer.chunk_added = register_chunk;
     device->observing = arena_add_observer(device->arena, &device->observer, error);
     return device->observing;
@@ -77,6 +95,11 @@ static bool register_arena(Device *device, GError **error)
 uint32_t device_lkey(const Device *device, const void *address)
 {
     return device->mrs[arena_chunk_of(arena_base(device->arena), address)]->lkey;
+}
+
+uint32_t device_sink_lkey(const Device *device, const void *address)
+{
+    return device->sinks[arena_chunk_of(arena_base(device->arena), address)]->lkey;
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -180,14 +203,6 @@ static bool query_caps(Device *device, GError **error)
         .max_message = query_max_message(device, attr.phys_port_cnt),
         .remote_invalidate = (attr.device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0,
     };
-    device->access = IBV_ACCESS_LOCAL_WRITE;
-    if (device->verbs->device->transport_type == IBV_TRANSPORT_IWARP) {
-        /* the answer to an RDMA READ is a tagged message there, written as if from outside */
-        device->access |= IBV_ACCESS_REMOTE_WRITE;
-        g_warning("RDMA device %s: iWARP needs buffers that its peers may write to: use it on "
-                  "trusted networks only",
-                  device_name(device));
-    }
     return true;
 }
 
@@ -247,6 +262,14 @@ static void end_cq_on(Loop *loop, CompletionQueue *cq)
     pthread_mutex_destroy(&end.lock);
 }
 
+static void unregister(const Device *device, struct ibv_mr **mrs)
+{
+    for (unsigned i = 0; i < device->max_chunks; i++)
+        if (mrs[i])
+            ibv_dereg_mr(mrs[i]);
+    g_free(mrs);
+}
+
 void device_free(Device *device)
 {
     if (!device)
@@ -257,12 +280,11 @@ void device_free(Device *device)
             end_cq_on(device->loops[i], device->cqs[i]);
     if (device->observing)
         arena_remove_observer(device->arena, &device->observer);
-    for (unsigned i = 0; i < device->max_chunks; i++)
-        if (device->mrs[i])
-            ibv_dereg_mr(device->mrs[i]);
+    unregister(device, device->mrs);
+    if (device->sinks != device->mrs)
+        unregister(device, device->sinks);
     if (device->pd)
         ibv_dealloc_pd(device->pd);
-    g_free(device->mrs);
     g_free(device);
 }
 

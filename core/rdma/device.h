@@ -37,8 +37,11 @@ struct ibv_context *device_verbs(const Device *device); /* MT-SAFE */
 struct ibv_pd *device_pd(const Device *device);         /* MT-SAFE */
 bool device_is_lost(const Device *device);              /* fatal event or removal; MT-SAFE */
 
-/* The local key of arena memory. MT-SAFE, O(1). */
+/* The local key of arena memory, for everything but: MT-SAFE, O(1). */
 uint32_t device_lkey(const Device *device, const void *address);
+/* the memory that an RDMA READ fills. On iWARP its registration lets peers write there, so its key
+ * goes into no other work request. MT-SAFE, O(1). */
+uint32_t device_sink_lkey(const Device *device, const void *address);
 
 /* The completion queue of the calling loop, made on first use. NULL with error. */
 CompletionQueue *device_cq(Device *device, GError **error);

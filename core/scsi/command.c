@@ -8,14 +8,19 @@
 #include "core/scsi/control.h"
 #include "core/scsi/copy.h"
 #include "core/scsi/copy_results.h"
+#include "core/scsi/diagnostic.h"
 #include "core/scsi/disk.h"
+#include "core/scsi/format.h"
 #include "core/scsi/inquiry.h"
+#include "core/scsi/log_sense.h"
 #include "core/scsi/lun_impl.h"
+#include "core/scsi/medium.h"
 #include "core/scsi/mode.h"
 #include "core/scsi/prefetch.h"
 #include "core/scsi/provisioning.h"
 #include "core/scsi/report_luns.h"
 #include "core/scsi/report_opcodes.h"
+#include "core/scsi/sanitize.h"
 #include "core/scsi/verify.h"
 
 #include <glib.h>
@@ -43,7 +48,10 @@ enum {
     R = COMMAND_PASSES_RESERVATION,
     STANDBY = COMMAND_IN_STANDBY,
     UNREADY = COMMAND_WHEN_NOT_READY,
-    ALWAYS = R | STANDBY | UNREADY | COMMAND_WHEN_UNAVAILABLE,
+    DURING = COMMAND_DURING_OPERATION,
+    CORRUPT = COMMAND_WHEN_CORRUPT | COMMAND_WHEN_NOT_SANITIZED,
+    SANITIZES = W | CORRUPT | COMMAND_NEEDS_OVERWRITE,
+    ALWAYS = R | STANDBY | UNREADY | DURING | COMMAND_WHEN_UNAVAILABLE,
     ANYWHERE = COMMAND_ANY_LUN | COMMAND_PASSES_ATTENTION | ALWAYS,
 };
 
@@ -52,6 +60,8 @@ const Command commands[] = {
      {0}, test_unit_ready_run},
     {0x03, false, 0, 6, ANYWHERE, COMMAND_OTHER, "REQUEST SENSE",
      {0, 0x01, 0, 0, 0xff, 0}, request_sense_run},
+    {0x04, false, 0, 6, W | COMMAND_WHEN_CORRUPT, COMMAND_OTHER, "FORMAT UNIT",
+     {0, 0x3f, 0, 0, 0, 0}, format_unit_run},
     {0x08, false, 0, 6, D, COMMAND_READ, "READ (6)",
      RANGE_6, disk_read},
     {0x0a, false, 0, 6, D | W, COMMAND_WRITE, "WRITE (6)",
@@ -64,9 +74,11 @@ const Command commands[] = {
      {0, 0x08, 0xff, 0xff, 0xff, 0}, mode_sense_6_run},
     {0x1b, false, 0, 6, C | UNREADY, COMMAND_OTHER, "START STOP UNIT",
      {0, 0x01, 0, 0, 0xf7, 0}, start_stop_unit_run},
+    {0x1d, false, 0, 6, C, COMMAND_OTHER, "SEND DIAGNOSTIC",
+     {0, 0x17, 0, FF2, 0}, send_diagnostic_run},
     {0x1e, false, 0, 6, C | UNREADY, COMMAND_OTHER, "PREVENT ALLOW MEDIUM REMOVAL",
-     {0, 0, 0, 0, 0x03, 0}, prevent_allow_run},
-    {0x25, false, 0, 10, R, COMMAND_OTHER, "READ CAPACITY (10)",
+     {0, 0, 0, 0, 0x01, 0}, prevent_allow_run},
+    {0x25, false, 0, 10, R | CORRUPT, COMMAND_OTHER, "READ CAPACITY (10)",
      {0, 0, FF4, 0, 0, 0x01, 0}, read_capacity_10_run},
     {0x28, false, 0, 10, D, COMMAND_READ, "READ (10)",
      RANGE_10(DPO | FUA), disk_read},
@@ -80,10 +92,18 @@ const Command commands[] = {
      RANGE_10(IMMED), pre_fetch_run},
     {0x35, false, 0, 10, C, COMMAND_FLUSH, "SYNCHRONIZE CACHE (10)",
      RANGE_10(SYNC_NV | IMMED), synchronize_cache_run},
+    {0x37, false, 0, 10, 0, COMMAND_OTHER, "READ DEFECT DATA (10)",
+     {0, 0, 0x1f, 0, 0, 0, 0, FF2, 0}, read_defect_data_10_run},
     {0x41, false, 0, 10, D | W, COMMAND_WRITE, "WRITE SAME (10)",
      RANGE_10(UNMAP), write_same_10_run},
     {0x42, false, 0, 10, W | COMMAND_ON_MEDIUM | COMMAND_NEEDS_THIN, COMMAND_UNMAP, "UNMAP",
      {0, 0, 0, 0, 0, 0, 0x1f, FF2, 0}, unmap_run},
+    {0x48, true, 0x01, 10, SANITIZES, COMMAND_OTHER, "SANITIZE (OVERWRITE)",
+     {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_overwrite_run},
+    {0x48, true, 0x1f, 10, SANITIZES, COMMAND_OTHER, "SANITIZE (EXIT FAILURE MODE)",
+     {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_exit_failure_run},
+    {0x4d, false, 0, 10, R | STANDBY | UNREADY | DURING, COMMAND_OTHER, "LOG SENSE",
+     {0, 0, 0xff, 0xff, 0, FF2, FF2, 0}, log_sense_run},
     {0x55, false, 0, 10, C | STANDBY, COMMAND_OTHER, "MODE SELECT (10)",
      {0, 0x11, 0, 0, 0, 0, 0, FF2, 0}, mode_select_10_run},
     {0x5a, false, 0, 10, C | STANDBY | UNREADY, COMMAND_OTHER, "MODE SENSE (10)",
@@ -118,7 +138,7 @@ const Command commands[] = {
      RANGE_16(UNMAP | NDOB), write_same_16_run},
     {0x9c, false, 0, 16, D | W | X | COMMAND_NEEDS_ATOMIC, COMMAND_WRITE, "WRITE ATOMIC (16)",
      {0, DPO | FUA, FF8, 0, 0, FF2, 0x1f, 0}, write_atomic_run},
-    {0x9e, true, 0x10, 16, R, COMMAND_OTHER, "READ CAPACITY (16)",
+    {0x9e, true, 0x10, 16, R | CORRUPT, COMMAND_OTHER, "READ CAPACITY (16)",
      {0, 0, FF8, FF4, 0x01, 0}, read_capacity_16_run},
     {0x9e, true, 0x12, 16, COMMAND_NEEDS_THIN, COMMAND_OTHER, "GET LBA STATUS",
      {0, 0, FF8, FF4, 0, 0}, get_lba_status_run},
@@ -136,6 +156,8 @@ const Command commands[] = {
      RANGE_12(DPO | BYTCHK), write_and_verify_run},
     {0xaf, false, 0, 12, D, COMMAND_OTHER, "VERIFY (12)",
      RANGE_12(DPO | BYTCHK), verify_run},
+    {0xb7, false, 0, 12, 0, COMMAND_OTHER, "READ DEFECT DATA (12)",
+     {0, 0x1f, FF4, FF4, 0, 0}, read_defect_data_12_run},
 };
 /* clang-format on */
 const unsigned commands_count = G_N_ELEMENTS(commands);
@@ -179,7 +201,15 @@ bool command_offered(const Command *command, const Lun *lun)
 {
     if (G_LIKELY(!(command->flags & COMMAND_NOT_EVERYWHERE)))
         return true;
-    return command->flags & COMMAND_NEEDS_THIN ? lun->thin : lun_atomic_blocks(lun) > 0;
+    if (command->flags & COMMAND_NEEDS_THIN)
+        return lun->thin;
+    return command->flags & COMMAND_NEEDS_ATOMIC ? lun_atomic_blocks(lun) > 0
+                                                 : sanitize_possible(lun);
+}
+
+const Command *command_of_opcode(uint8_t opcode)
+{
+    return first_row[opcode] ? &commands[first_row[opcode] - 1] : NULL;
 }
 
 uint64_t cdb_lba(const uint8_t *cdb)

@@ -22,14 +22,18 @@ enum {
     /* Allowed in the asymmetric access states Standby, Unavailable (SPC-4 5.15.2.4). */
     COMMAND_IN_STANDBY = 1u << 6,
     COMMAND_WHEN_UNAVAILABLE = 1u << 7,
-    COMMAND_WHEN_NOT_READY = 1u << 8, /* stopped, ejected, or being formatted */
+    COMMAND_WHEN_NOT_READY = 1u << 8, /* stopped, ejected, or where a format or sanitize failed */
     /* Which blocks it reads or changes: those of the LBA and length in its CDB, or any. Of neither
      * kind is a command that makes claims (claim.h) of its own. */
     COMMAND_ON_RANGE = 1u << 9,
     COMMAND_ON_MEDIUM = 1u << 10,
-    COMMAND_EXCLUSIVE = 1u << 11,    /* no other command touches them meanwhile, see claim.h */
-    COMMAND_NEEDS_ATOMIC = 1u << 12, /* not there where the store cannot write atomically */
-    COMMAND_NOT_EVERYWHERE = COMMAND_NEEDS_THIN | COMMAND_NEEDS_ATOMIC,
+    COMMAND_EXCLUSIVE = 1u << 11,       /* no other command touches them meanwhile, see claim.h */
+    COMMAND_NEEDS_ATOMIC = 1u << 12,    /* not there where the store cannot write atomically */
+    COMMAND_NEEDS_OVERWRITE = 1u << 13, /* not there where blocks are not overwritten in place */
+    COMMAND_NOT_EVERYWHERE = COMMAND_NEEDS_THIN | COMMAND_NEEDS_ATOMIC | COMMAND_NEEDS_OVERWRITE,
+    COMMAND_DURING_OPERATION = 1u << 14,   /* while being formatted or sanitized */
+    COMMAND_WHEN_CORRUPT = 1u << 15,       /* where a format failed */
+    COMMAND_WHEN_NOT_SANITIZED = 1u << 16, /* where a sanitize failed */
 };
 
 /* What it counts as in the statistics. */
@@ -46,7 +50,7 @@ struct Command {
     bool has_action; /* service action, in byte 1 bits 4..0 */
     uint8_t action;
     uint8_t cdb_len;
-    uint16_t flags;
+    uint32_t flags;
     CommandKind kind;
     const char *name;
     /* CDB usage data (SPC-4 6.35.3): a bit that is clear must be clear in the CDB. Bytes 0 and the
@@ -65,6 +69,8 @@ const Command *command_find(const uint8_t *cdb);
 int command_check_cdb(const Command *command, const uint8_t *cdb, unsigned cdb_len);
 /* True where the LUN has the command. */
 bool command_offered(const Command *command, const Lun *lun);
+/* The first row of the operation code, whatever the service action; NULL: none. */
+const Command *command_of_opcode(uint8_t opcode);
 
 /* LBA and length, which CDBs of READ / WRITE form have in the same places (SBC-3 5.8 ff.). */
 uint64_t cdb_lba(const uint8_t *cdb);

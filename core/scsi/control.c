@@ -3,6 +3,7 @@
 #include "core/scsi/control.h"
 
 #include "core/scsi/disk.h"
+#include "core/scsi/readiness.h"
 #include "core/scsi/reply.h"
 #include "core/scsi/task_impl.h"
 #include "core/scsi/transfer.h"
@@ -14,13 +15,20 @@ void test_unit_ready_run(Task *task)
     task_complete(task, NULL);
 }
 
-/* Sense data as parameter data: of no LUN, or the first unit attention, which is told by that. */
+/* Sense data as parameter data: of no LUN, the first unit attention, which is told by that, or why
+ * the LUN is not ready and how long that may last. */
 static unsigned pending_sense(Task *task, uint8_t *p)
 {
     uint8_t sense[SENSE_MAX];
-    SenseCode code =
-        task->itl->shard ? itl_take_attention(task->itl) : (SenseCode)SENSE_LUN_NOT_SUPPORTED;
+    SenseCode code = SENSE_LUN_NOT_SUPPORTED;
+    uint16_t progress = 0;
+    if (task->itl->shard)
+        code = itl_take_attention(task->itl);
+    if (code == SENSE_NO_SENSE)
+        code = readiness_sense(task_lun(task), &progress);
     unsigned len = sense_build(sense, task->cdb[1] & 1, code, NULL);
+    if (sense_has_progress(code))
+        len = sense_set_progress(sense, len, progress);
     memcpy(p, sense, len);
     return len;
 }
@@ -28,26 +36,6 @@ static unsigned pending_sense(Task *task, uint8_t *p)
 void request_sense_run(Task *task)
 {
     reply(task, SENSE_MAX, task->cdb[4], pending_sense);
-}
-
-/* A disk that cannot be ejected and has no power conditions is always started. */
-void start_stop_unit_run(Task *task)
-{
-    const uint8_t *cdb = task->cdb;
-    enum { START = 0x01, LOEJ = 0x02 };
-    if (cdb[4] & 0xf0)
-        task_fail_cdb(task, 4, 7);
-    else if (cdb[4] & LOEJ)
-        task_fail_cdb(task, 4, 1);
-    else if (!(cdb[4] & START))
-        task_fail_cdb(task, 4, 0);
-    else
-        task_complete(task, NULL);
-}
-
-void prevent_allow_run(Task *task)
-{
-    task_complete(task, NULL);
 }
 
 static void flushed(Transfer *t)

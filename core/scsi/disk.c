@@ -118,19 +118,12 @@ static void disk_read_completed_send_data(Transfer *t)
     send_in_order(t->task);
 }
 
-static void read_from_store(Transfer *t)
-{
-    const Segment *segment = &t->segment;
-    transfer_store(t, AIO_READ, 0, t->task->store_offset + t->offset, segment->len, segment->iov,
-                   segment->iovcnt, disk_read_completed_send_data);
-}
-
 /* Whole blocks are read, even where the initiator has room for less. */
 static void begin_read(Transfer *t, uint32_t offset, uint32_t len)
 {
     unsigned shift = t->task->itl->shard->block_shift;
     size_t size = (((size_t)len - 1) >> shift << shift) + ((size_t)1 << shift);
-    transfer_begin(t, offset, len, size, read_from_store);
+    transfer_read(t, offset, len, size, disk_read_completed_send_data);
 }
 
 static void read_more(Transfer *t)

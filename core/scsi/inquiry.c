@@ -17,6 +17,7 @@
 #define REVISION     "0001"
 #define INQUIRY_MAX  1024
 
+enum { RMB = 0x80 };
 enum { NO_SUCH_LUN = 0x7f }; /* peripheral qualifier 011b, device type 1Fh */
 
 static unsigned standard_data(Task *task, uint8_t *p)
@@ -24,6 +25,7 @@ static unsigned standard_data(Task *task, uint8_t *p)
     static const uint16_t versions[] = {0x00a0 /* SAM-5 */, 0x0460 /* SPC-4 */, 0x04c0 /* SBC-3 */};
     const LunShard *shard = task->itl->shard;
     p[0] = shard ? 0x00 : NO_SUCH_LUN;
+    p[1] = shard && shard->lun->spec.removable ? RMB : 0;
     p[2] = 0x06; /* SPC-4 */
     p[3] = 0x12; /* HISUP, response data format 2 */
     p[4] = 96 - 5;

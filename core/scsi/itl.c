@@ -28,6 +28,7 @@ void itl_free(Itl *itl)
     g_assert(g_queue_is_empty(&itl->tasks) && g_queue_is_empty(&itl->blocked));
     copy_results_free(itl);
     g_queue_unlink(&itl->shard->itls, &itl->shard_link);
+    medium_allow_removal(itl);
     pthread_mutex_lock(&lun->lock);
     g_queue_unlink(&lun->itls, &itl->lun_link);
     pthread_mutex_unlock(&lun->lock);

@@ -22,6 +22,7 @@ struct Itl {
     unsigned walkers;          /* itl_for_each_task(): nothing is started, nothing freed */
     bool withdrawn;            /* the LUN is being removed: freed with the last task */
     GQueue copies;             /* CopyResult, see copy_results.h */
+    bool prevents_removal;     /* of the medium; lock: Lun.lock */
     UnitAttentions attentions; /* lock: Lun.lock */
     GList lun_link;            /* in Lun.itls; lock: Lun.lock */
     GList shard_link;          /* in LunShard.itls */

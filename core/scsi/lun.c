@@ -34,6 +34,14 @@ static void name_lun(Lun *lun, const LunSpec *spec)
         lun->spec.naa = UINT64_C(3) << 60 | id >> 4;
 }
 
+static bool load_state(Lun *lun, GError **error)
+{
+    if (mode_load_saved(lun, error) && operation_load(lun, error))
+        return true;
+    g_prefix_error(error, "LUN %s/%u: ", lun->spec.target_name, lun->spec.number);
+    return false;
+}
+
 static bool open_store(Lun *lun, GError **error)
 {
     const LunSpec *spec = &lun->spec;
@@ -92,6 +100,16 @@ bool lun_measure_atomic(Lun *lun)
         unit = 0;
     unsigned blocks = (unsigned)(unit >> lun->block_shift);
     return __atomic_exchange_n(&lun->atomic_blocks, blocks, __ATOMIC_RELAXED) != blocks;
+}
+
+static bool find_zeros(Lun *lun, GError **error)
+{
+    if (!aio_file_reads_zeros(lun->file) || (lun->zeros = memory_zeros(lun->memory)))
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+                "LUN %s/%u: no memory in the arena for zeros (arena= in [memory])",
+                lun->spec.target_name, lun->spec.number);
+    return false;
 }
 
 typedef struct {
@@ -167,10 +185,10 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     lun->main = loop_self();
     lun->loops = g_memdup2(loops, nloops * sizeof *loops);
     lun->nloops = nloops;
-    lun->write_cache = spec->write_cache;
     pthread_mutex_init(&lun->lock, NULL);
     name_lun(lun, spec);
-    if (open_store(lun, error) && measure(lun, error) && make_shards(lun, error))
+    if (load_state(lun, error) && open_store(lun, error) && measure(lun, error) &&
+        find_zeros(lun, error) && make_shards(lun, error))
         return lun;
     lun_free(lun);
     return NULL;
@@ -205,18 +223,28 @@ static void begin_close(Lun *lun)
     lun->closer = g_thread_new("rtgt-close", sync_before_close, lun);
 }
 
+static void close_when_idle(Lun *lun)
+{
+    if (lun->closed && !lun->exchange && !operation_running(lun))
+        begin_close(lun);
+}
+
 void lun_close(Lun *lun, LoopFn done, void *arg)
 {
     lun->closed = done;
     lun->closed_arg = arg;
-    if (!lun->exchange)
-        begin_close(lun);
+    operation_stop(lun);
+    close_when_idle(lun);
 }
 
 void lun_exchange_ended(Lun *lun)
 {
-    if (lun->closed)
-        begin_close(lun);
+    close_when_idle(lun);
+}
+
+void lun_operation_ended(Lun *lun)
+{
+    close_when_idle(lun);
 }
 
 /* --- what others ask -------------------------------------------------------------------------- */
@@ -330,6 +358,7 @@ void lun_get_stats(Lun *lun, LunStats *out)
             continue;
         SUM(reads), SUM(writes), SUM(flushes), SUM(unmaps), SUM(others), SUM(errors);
         SUM(read_bytes), SUM(write_bytes), SUM(queued_by_gate);
+        SUM(read_errors), SUM(write_errors);
         add_engine_counters(shard->engine, &out->engine);
     }
     pthread_mutex_unlock(&lun->lock);

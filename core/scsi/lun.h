@@ -23,6 +23,7 @@ typedef struct {
     const char *path; /* NULL for the null engine */
     uint64_t size;    /* create, and null */
     bool create, read_only, write_cache;
+    bool removable;
     unsigned block_size; /* 512 or 4096 */
     const AioEngine *engine;
     AioParams params;
@@ -74,8 +75,9 @@ bool lun_refresh_size(Lun *lun);
 typedef struct {
     uint64_t reads, writes, flushes, unmaps, others, errors; /* commands */
     uint64_t read_bytes, write_bytes;
-    uint64_t queued_by_gate; /* requests to the engine, not commands */
-    AioCounters engine;      /* of the contexts this LUN uses (shared with other LUNs) */
+    uint64_t read_errors, write_errors; /* of the store, told to initiators */
+    uint64_t queued_by_gate;            /* requests to the engine, not commands */
+    AioCounters engine;                 /* of the contexts this LUN uses (shared with other LUNs) */
 } LunStats;
 void lun_get_stats(Lun *lun, LunStats *out);
 

@@ -5,6 +5,9 @@
 #include <pthread.h>
 
 #include "core/scsi/itl.h"
+#include "core/scsi/medium.h"
+#include "core/scsi/mode_saved.h"
+#include "core/scsi/operation.h"
 #include "core/scsi/shard.h"
 
 typedef struct Exchange Exchange; /* exchange.h */
@@ -20,6 +23,7 @@ struct Lun {
     unsigned nshards;
     AioFile *file; /* loop 0; the shards have their own pointers */
     unsigned block_shift;
+    const void *zeros;      /* see LunShard; constant: a store of this kind keeps its engine */
     bool thin;              /* UNMAP and its kin are there; constant */
     bool unmap_reads_zeros; /* constant */
     uint64_t discard_granularity;
@@ -28,11 +32,16 @@ struct Lun {
     uint64_t blocks;
     unsigned atomic_blocks;
     bool write_cache, descriptor_sense, software_write_protect;
-    unsigned hung_shards; /* see hung.h */
+    unsigned hung_shards;   /* see hung.h */
+    MediumState medium;     /* changed under lock */
+    ModeValues saved_modes; /* each member */
 
     pthread_mutex_t lock;
-    GQueue itls;   /* Itl of all loops; lock */
-    GQueue claims; /* Claim of all loops, in the order they were made; lock */
+    GQueue itls;          /* Itl of all loops; lock */
+    GQueue claims;        /* Claim of all loops, in the order they were made; lock */
+    unsigned preventions; /* Itl that prevent the removal of the medium; lock */
+
+    LunOperation operation;
 
     Exchange *exchange; /* the one under way; loop 0 */
     LoopFn closed;      /* lun_close() was called */
@@ -57,5 +66,6 @@ void lun_attention(Lun *lun, SenseCode code, const Itl *except);
 /* Asks the file what it writes atomically; true when that changed. Loop 0. */
 bool lun_measure_atomic(Lun *lun);
 
-/* Goes on with lun_close() after an exchange. */
+/* Go on with lun_close() after an exchange, or a background operation. */
 void lun_exchange_ended(Lun *lun);
+void lun_operation_ended(Lun *lun);

@@ -59,10 +59,19 @@ static bool selected(const ModePage *page, uint8_t code, uint8_t subcode)
            (subcode == ALL_SUBPAGES || subcode == page->subcode);
 }
 
+/* Of "all pages", the subpages are none or all. */
+static bool reserved_subpage(const Task *task)
+{
+    uint8_t code = task->cdb[2] & 0x3f, subcode = task->cdb[3];
+    return code == ALL_PAGES && subcode != 0 && subcode != ALL_SUBPAGES;
+}
+
 static unsigned sense_pages(const Task *task, uint8_t *p)
 {
     ModeControl control = task->cdb[2] >> 6;
     unsigned n = 0;
+    if (reserved_subpage(task))
+        return 0;
     for (unsigned i = 0; i < mode_pages_count; i++)
         if (selected(&mode_pages[i], task->cdb[2] & 0x3f, task->cdb[3]))
             n += mode_page_write(&mode_pages[i], task_lun(task), control, p + n);
@@ -90,7 +99,11 @@ static unsigned mode_data(Task *task, uint8_t *p)
     n += descriptor;
     unsigned pages = sense_pages(task, p + n);
     if (pages == 0) {
-        task_fail_cdb(task, 2, 5);
+        uint8_t code = task->cdb[2] & 0x3f;
+        if (code == ALL_PAGES || mode_page_code_known(code))
+            task_fail_cdb(task, 3, 7);
+        else
+            task_fail_cdb(task, 2, 5);
         return 0;
     }
     n += pages;
@@ -100,7 +113,7 @@ static unsigned mode_data(Task *task, uint8_t *p)
 
 static void mode_sense(Task *task, uint32_t allocation_length)
 {
-    if (task->cdb[2] >> 6 == MODE_SAVED)
+    if (task->cdb[2] >> 6 == MODE_SAVED && !mode_can_save(task_lun(task)))
         task_fail(task, SENSE_SAVING_NOT_SUPPORTED);
     else
         reply(task, MODE_MAX, allocation_length, mode_data);
@@ -123,6 +136,7 @@ typedef struct {
     Task *task;
     const uint8_t *data;
     ByteReader reader;
+    ModeValues before, values; /* the current ones, and what the pages make of them */
     bool failed;
 } List;
 
@@ -193,8 +207,7 @@ static void check_page_bits(List *list, const ModePage *page, const uint8_t *p)
     }
 }
 
-/* Checks the next page, and applies it in the second pass. */
-static void take_page(List *list, bool apply)
+static void take_page(List *list)
 {
     const uint8_t *p = list->reader.at;
     size_t left = byte_reader_left(&list->reader);
@@ -211,39 +224,37 @@ static void take_page(List *list, bool apply)
         list_fail(list, p + (sub ? 2 : 1), 7);
     else if (!byte_reader_take(&list->reader, len))
         list_short(list);
-    else if (!apply)
+    else
         check_page_bits(list, page, p);
-    else if (page->apply)
-        page->apply(task_lun(list->task), p);
+    if (!list->failed && page->take)
+        page->take(&list->values, p);
 }
 
-static void take_pages(List *list, bool apply)
+static void complete_selection(Task *task)
 {
-    while (!list->failed && byte_reader_left(&list->reader) > 0)
-        take_page(list, apply);
-}
-
-static void tell_others(Task *task)
-{
-    lun_attention(task_lun(task), SENSE_MODE_PARAMETERS_CHANGED, task->itl);
+    if (task->cdb[1] & SP)
+        mode_save_and_complete(task);
+    else
+        task_complete(task, NULL);
 }
 
 static void selection_done(Transfer *t)
 {
     Task *task = t->task;
     transfer_end(t);
-    task_complete(task, NULL);
+    complete_selection(task);
 }
 
 /* What was written while the cache was on is made safe before the initiator is told that it is off.
  */
-static void apply_selection(Transfer *t, List *list)
+static void apply_selection(Transfer *t, const ModeValues *before, const ModeValues *values)
 {
     Task *task = t->task;
-    bool had_cache = lun_write_cache(task_lun(task));
-    take_pages(list, true);
-    tell_others(task);
-    if (had_cache && !lun_write_cache(task_lun(task)))
+    Lun *lun = task_lun(task);
+    mode_apply(lun, before, values);
+    if (!mode_values_equal(*before, *values))
+        lun_attention(lun, SENSE_MODE_PARAMETERS_CHANGED, task->itl);
+    if (before->write_cache && !values->write_cache && !lun->spec.read_only)
         transfer_store(t, AIO_FLUSH, 0, 0, 0, NULL, 0, selection_done);
     else
         selection_done(t);
@@ -254,14 +265,13 @@ static void select_fetched(Transfer *t)
     Task *task = t->task;
     const uint8_t *data = parameter_data(t);
     List list = {.task = task, .data = data, .reader = byte_reader(data, t->len)};
+    list.before = list.values = mode_values(task_lun(task), MODE_CURRENT);
     task->busy++; /* a failure ends t, and with it the data, but not yet the task */
     check_header(&list);
-    const uint8_t *pages = list.reader.at;
-    take_pages(&list, false);
-    if (!list.failed) {
-        list.reader = byte_reader(pages, t->len - (size_t)at(&list, pages));
-        apply_selection(t, &list);
-    }
+    while (!list.failed && byte_reader_left(&list.reader) > 0)
+        take_page(&list);
+    if (!list.failed)
+        apply_selection(t, &list.before, &list.values);
     task_unbusy(task);
 }
 
@@ -269,10 +279,10 @@ static void mode_select(Task *task, uint32_t length)
 {
     if (!(task->cdb[1] & PF))
         task_fail_cdb(task, 1, 4);
-    else if (task->cdb[1] & SP)
+    else if ((task->cdb[1] & SP) && !mode_can_save(task_lun(task)))
         task_fail_cdb(task, 1, 0);
     else if (length == 0)
-        task_complete(task, NULL);
+        complete_selection(task);
     else
         parameter_fetch(task, length, select_fetched);
 }

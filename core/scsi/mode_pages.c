@@ -4,36 +4,45 @@
 
 #include <string.h>
 
-enum { WCE = 0x04, D_SENSE = 0x04, SWP = 0x08, SUBPAGE_FORMAT = 0x40 };
+enum { WCE = 0x04, D_SENSE = 0x04, SWP = 0x08, SUBPAGE_FORMAT = 0x40, PS = 0x80 };
 
-static void set_flag(bool *flag, bool value)
+static void change_flag(bool *flag, bool before, bool after)
 {
-    __atomic_store_n(flag, value, __ATOMIC_RELAXED);
+    if (before != after)
+        __atomic_store_n(flag, after, __ATOMIC_RELAXED);
 }
 
-static void fill_caching(const Lun *lun, bool current, uint8_t *p)
+void mode_apply(Lun *lun, const ModeValues *before, const ModeValues *after)
 {
-    if (current ? lun_write_cache(lun) : lun->spec.write_cache)
+    change_flag(&lun->write_cache, before->write_cache, after->write_cache);
+    change_flag(&lun->descriptor_sense, before->descriptor_sense, after->descriptor_sense);
+    change_flag(&lun->software_write_protect, before->software_write_protect,
+                after->software_write_protect);
+}
+
+static void fill_caching(const ModeValues *values, uint8_t *p)
+{
+    if (values->write_cache)
         p[2] |= WCE;
 }
 
-static void apply_caching(Lun *lun, const uint8_t *p)
+static void take_caching(ModeValues *values, const uint8_t *p)
 {
-    set_flag(&lun->write_cache, p[2] & WCE);
+    values->write_cache = p[2] & WCE;
 }
 
-static void fill_control(const Lun *lun, bool current, uint8_t *p)
+static void fill_control(const ModeValues *values, uint8_t *p)
 {
-    if (current && lun_flag(&lun->descriptor_sense))
+    if (values->descriptor_sense)
         p[2] |= D_SENSE;
-    if (current && lun_flag(&lun->software_write_protect))
+    if (values->software_write_protect)
         p[4] |= SWP;
 }
 
-static void apply_control(Lun *lun, const uint8_t *p)
+static void take_control(ModeValues *values, const uint8_t *p)
 {
-    set_flag(&lun->descriptor_sense, p[2] & D_SENSE);
-    set_flag(&lun->software_write_protect, p[4] & SWP);
+    values->descriptor_sense = p[2] & D_SENSE;
+    values->software_write_protect = p[4] & SWP;
 }
 
 const ModePage mode_pages[] = {
@@ -47,14 +56,14 @@ const ModePage mode_pages[] = {
      .fixed = {0x08, 0x12},
      .changeable = {[2] = WCE},
      .fill = fill_caching,
-     .apply = apply_caching},
+     .take = take_caching},
     /* control: a task set per nexus (TST), no log of its own (GLTSD), simple tasks in any order */
     {.code = 0x0a,
      .len = 12,
      .fixed = {0x0a, 0x0a, [2] = 0x22, [3] = 0x10},
      .changeable = {[2] = D_SENSE, [4] = SWP},
      .fill = fill_control,
-     .apply = apply_control},
+     .take = take_control},
     /* control extension */
     {.code = 0x0a, .subcode = 0x01, .len = 32, .fixed = {0x4a, 0x01, 0x00, 0x1c}},
     /* informational exceptions: DEXCPT, none are reported */
@@ -68,11 +77,17 @@ unsigned mode_page_write(const ModePage *page, const Lun *lun, ModeControl contr
         unsigned header = page->fixed[0] & SUBPAGE_FORMAT ? 4 : 2;
         memcpy(p, page->changeable, page->len);
         memcpy(p, page->fixed, header);
-        return page->len;
+    } else {
+        memcpy(p, page->fixed, page->len);
     }
-    memcpy(p, page->fixed, page->len);
-    if (page->fill)
-        page->fill(lun, control == MODE_CURRENT, p);
+    if (!page->fill)
+        return page->len;
+    if (mode_can_save(lun))
+        p[0] |= PS;
+    if (control != MODE_CHANGEABLE) {
+        ModeValues values = mode_values(lun, control);
+        page->fill(&values, p);
+    }
     return page->len;
 }
 
@@ -82,4 +97,12 @@ const ModePage *mode_page_find(uint8_t code, uint8_t subcode)
         if (mode_pages[i].code == code && mode_pages[i].subcode == subcode)
             return &mode_pages[i];
     return NULL;
+}
+
+bool mode_page_code_known(uint8_t code)
+{
+    for (unsigned i = 0; i < mode_pages_count; i++)
+        if (mode_pages[i].code == code)
+            return true;
+    return false;
 }

@@ -3,20 +3,18 @@
 #pragma once
 
 #include "core/scsi/lun_impl.h"
+#include "core/scsi/mode_saved.h"
 
 #define MODE_PAGE_MAX 32
-
-typedef enum { MODE_CURRENT, MODE_CHANGEABLE, MODE_DEFAULT, MODE_SAVED } ModeControl;
 
 typedef struct {
     uint8_t code, subcode;
     uint8_t len;                       /* with the header */
     uint8_t fixed[MODE_PAGE_MAX];      /* values that never change */
     uint8_t changeable[MODE_PAGE_MAX]; /* mask */
-    /* Sets the changeable bits of p as they are now, or by default; NULL: there are none. */
-    void (*fill)(const Lun *lun, bool current, uint8_t *p);
-    /* Makes what p says true. */
-    void (*apply)(Lun *lun, const uint8_t *p);
+    /* The changeable bits of p from values, and back; NULL: there are none. */
+    void (*fill)(const ModeValues *values, uint8_t *p);
+    void (*take)(ModeValues *values, const uint8_t *p);
 } ModePage;
 
 extern const ModePage mode_pages[]; /* in the order of MODE SENSE's "all pages" */
@@ -25,3 +23,7 @@ extern const unsigned mode_pages_count;
 /* Writes the page, returns its length. */
 unsigned mode_page_write(const ModePage *page, const Lun *lun, ModeControl control, uint8_t *p);
 const ModePage *mode_page_find(uint8_t code, uint8_t subcode); /* NULL: none */
+bool mode_page_code_known(uint8_t code);
+
+/* Makes true what differs between the two. Any loop. */
+void mode_apply(Lun *lun, const ModeValues *before, const ModeValues *after);

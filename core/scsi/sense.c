@@ -117,3 +117,24 @@ unsigned sense_set_segment(uint8_t out[SENSE_MAX], unsigned len, uint16_t segmen
     put_be16(out + 10, segment);
     return said.status ? forward_fixed(out, len, origin, said) : len;
 }
+
+bool sense_has_progress(SenseCode code)
+{
+    return code == SENSE_FORMAT_IN_PROGRESS || code == SENSE_SANITIZE_IN_PROGRESS;
+}
+
+unsigned sense_set_progress(uint8_t out[SENSE_MAX], unsigned len, uint16_t progress)
+{
+    uint8_t *specific = out + 15;
+    if (out[0] == DESCRIPTOR_RESPONSE) {
+        uint8_t *d = out + len;
+        d[0] = 0x02;
+        d[1] = 0x06;
+        specific = d + 4;
+        out[7] += 8;
+        len += 8;
+    }
+    specific[0] = 0x80; /* SKSV */
+    put_be16(specific + 1, progress);
+    return len;
+}

@@ -26,10 +26,16 @@ typedef uint32_t SenseCode;
 enum {
     SENSE_NO_SENSE = SENSE_CODE(0x0, 0x00, 0x00),
     SENSE_NOT_READY = SENSE_CODE(0x2, 0x04, 0x00),
+    SENSE_START_REQUIRED = SENSE_CODE(0x2, 0x04, 0x02),
     SENSE_FORMAT_IN_PROGRESS = SENSE_CODE(0x2, 0x04, 0x04),
+    SENSE_SANITIZE_IN_PROGRESS = SENSE_CODE(0x2, 0x04, 0x1b),
     SENSE_MEDIUM_NOT_PRESENT = SENSE_CODE(0x2, 0x3a, 0x00),
     SENSE_WRITE_ERROR = SENSE_CODE(0x3, 0x0c, 0x02),
     SENSE_READ_ERROR = SENSE_CODE(0x3, 0x11, 0x00),
+    SENSE_FORMAT_CORRUPT = SENSE_CODE(0x3, 0x31, 0x00),
+    SENSE_FORMAT_FAILED = SENSE_CODE(0x3, 0x31, 0x01),
+    SENSE_SANITIZE_FAILED = SENSE_CODE(0x3, 0x31, 0x03),
+    SENSE_SELF_TEST_FAILED = SENSE_CODE(0x4, 0x3e, 0x03),
     SENSE_INTERNAL_TARGET_FAILURE = SENSE_CODE(0x4, 0x44, 0x00),
     SENSE_OPERATION_IN_PROGRESS = SENSE_CODE(0x5, 0x00, 0x16),
     SENSE_PARAMETER_LIST_LENGTH_ERROR = SENSE_CODE(0x5, 0x1a, 0x00),
@@ -46,6 +52,8 @@ enum {
     SENSE_SAVING_NOT_SUPPORTED = SENSE_CODE(0x5, 0x39, 0x00),
     SENSE_INVALID_MESSAGE = SENSE_CODE(0x5, 0x49, 0x00),
     SENSE_INVALID_FIELD_IN_IU = SENSE_CODE(0x5, 0x0e, 0x03),
+    SENSE_REMOVAL_PREVENTED = SENSE_CODE(0x5, 0x53, 0x02),
+    SENSE_MEDIUM_CHANGED = SENSE_CODE(0x6, 0x28, 0x00),
     SENSE_POWER_ON_RESET = SENSE_CODE(0x6, 0x29, 0x00),
     SENSE_BUS_RESET = SENSE_CODE(0x6, 0x29, 0x02),
     SENSE_DEVICE_RESET = SENSE_CODE(0x6, 0x29, 0x03),
@@ -77,6 +85,10 @@ typedef struct {
 /* Writes sense data in fixed or descriptor format; field may be NULL. Returns its length. */
 unsigned sense_build(uint8_t out[SENSE_MAX], bool descriptor, SenseCode code,
                      const SenseField *field);
+/* Adds the PROGRESS INDICATION, of 65536, to sense just built without a field, where the code is
+ * one of an operation in progress (SPC-4 4.5.2.4.4). */
+bool sense_has_progress(SenseCode code);
+unsigned sense_set_progress(uint8_t out[SENSE_MAX], unsigned len, uint16_t progress);
 /* Adds the INFORMATION field (an LBA, or an offset for a miscompare) to sense just built. */
 unsigned sense_set_information(uint8_t out[SENSE_MAX], unsigned len, uint64_t information);
 

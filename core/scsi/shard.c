@@ -12,6 +12,7 @@ LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine)
     shard->file = file;
     shard->engine = engine;
     shard->block_shift = lun->block_shift;
+    shard->zeros = lun->zeros;
     return shard;
 }
 
@@ -26,16 +27,34 @@ void lun_shard_free(LunShard *shard)
     g_free(shard);
 }
 
-void lun_shard_submit(LunShard *shard, AioReq *req)
+static void start(LunShard *shard, AioReq *req)
 {
-    if (G_UNLIKELY(shard->gate_closed)) {
-        aio_reqs_push(&shard->held, req);
-        counter_add(&shard->stats.queued_by_gate, 1);
-        return;
-    }
     req->file = shard->file;
     shard->in_flight++;
     engine_submit(shard->engine, req);
+}
+
+static bool has_room(const LunShard *shard)
+{
+    unsigned depth = engine_params(shard->engine)->depth;
+    return shard->in_flight < depth - depth / 4;
+}
+
+void lun_shard_submit(LunShard *shard, AioReq *req)
+{
+    if (G_LIKELY(!shard->gate_closed && !shard->held.head && has_room(shard))) {
+        start(shard, req);
+        return;
+    }
+    aio_reqs_push(&shard->held, req);
+    if (shard->gate_closed)
+        counter_add(&shard->stats.queued_by_gate, 1);
+}
+
+static void start_held(LunShard *shard)
+{
+    while (shard->held.head && has_room(shard))
+        start(shard, aio_reqs_pop(&shard->held));
 }
 
 bool lun_shard_withdraw(LunShard *shard, AioReq *req)
@@ -58,7 +77,10 @@ static void tell_drained(LunShard *shard)
 
 void lun_shard_request_done(LunShard *shard)
 {
-    if (--shard->in_flight == 0 && G_UNLIKELY(shard->gate_closed))
+    shard->in_flight--;
+    if (G_LIKELY(!shard->gate_closed))
+        start_held(shard);
+    else if (shard->in_flight == 0)
         tell_drained(shard);
 }
 
@@ -75,6 +97,5 @@ void lun_shard_open_gate(LunShard *shard)
 {
     shard->gate_closed = false;
     shard->drained = NULL;
-    for (AioReq *req; (req = aio_reqs_pop(&shard->held));)
-        lun_shard_submit(shard, req);
+    start_held(shard);
 }

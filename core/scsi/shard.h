@@ -16,10 +16,11 @@ struct LunShard {
     AioFile *file;
     Engine *engine; /* changed under Lun.lock, for lun_get_stats() */
     unsigned block_shift;
-    unsigned claims; /* made here, and exclusive ones known here; see claim.h */
+    unsigned claims;   /* made here, and exclusive ones known here; see claim.h */
+    const void *zeros; /* MEMORY_ZEROS bytes of what every read gives; NULL: it must be read */
 
     bool gate_closed;
-    AioReqList held;                     /* by the gate, in order */
+    AioReqList held;                     /* by the gate or for want of room, in order */
     unsigned in_flight;                  /* requests that the engine has */
     void (*drained)(LunShard *, void *); /* once, when in_flight is 0; NULL: nobody asks */
     void *drained_arg;
@@ -38,7 +39,8 @@ struct LunShard {
 LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine);
 void lun_shard_free(LunShard *shard); /* no I_T_L nexus, no request (asserted) */
 
-/* Starts the request with the shard's file, or holds it while the gate is closed. */
+/* Starts the request with the shard's file, or holds it while the gate is closed, or the LUN has
+ * three quarters of what the engine takes: the rest is for the others when its disk hangs. */
 void lun_shard_submit(LunShard *shard, AioReq *req);
 /* Takes back a request that was not started yet: done() will not be called. False: the engine has
  * it. */

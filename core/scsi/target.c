@@ -187,6 +187,7 @@ static void remove_from_view(Loop *loop, void *arg)
 void scsi_target_remove_lun(ScsiTarget *target, Lun *lun, LoopFn done, void *arg)
 {
     Removal *removal = g_new0(Removal, 1);
+    operation_stop(lun); /* a task may wait for its end */
     *removal =
         (Removal){.target = target, .lun = lun, .left = target->nloops, .done = done, .arg = arg};
     on_loops(target->loops, target->nloops, remove_from_view, removal);

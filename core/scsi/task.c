@@ -6,6 +6,7 @@
 #include "core/scsi/command.h"
 #include "core/scsi/hung.h"
 #include "core/scsi/nexus_impl.h"
+#include "core/scsi/readiness.h"
 #include "core/scsi/task_impl.h"
 #include "core/scsi/tmf.h"
 #include "core/scsi/transfer.h"
@@ -27,6 +28,8 @@ static void init(Task *task)
     task->claim = NULL;
     task->waiters = NULL;
     task->own_ops = NULL;
+    task->operation = NULL;
+    task->store_failure = SENSE_NO_SENSE;
     task->position = task->end = task->finished = 0;
     task->store_flags = 0;
     for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
@@ -49,6 +52,22 @@ void task_submit(Task *task)
     itl_admit(task->itl, task);
 }
 
+static bool offered(const Task *task)
+{
+    return !(task->command->flags & COMMAND_NOT_EVERYWHERE) ||
+           command_offered(task->command, task_lun(task));
+}
+
+/* Of an opcode that is there, another service action is a wrong field (SPC-4 4.3.4). */
+static void fail_unknown(Task *task)
+{
+    const Command *row = command_of_opcode(task->cdb[0]);
+    if (!task->command && row && command_offered(row, task_lun(task)))
+        task_fail_cdb(task, 1, 4);
+    else
+        task_fail(task, SENSE_INVALID_OPCODE);
+}
+
 /* What may be answered before the command is looked at more closely; true when it was. */
 static bool answer_early(Task *task)
 {
@@ -63,9 +82,8 @@ static bool answer_early(Task *task)
         task_fail(task, itl_take_attention(task->itl));
         return true;
     }
-    if (!command ||
-        ((flags & COMMAND_NOT_EVERYWHERE) && !command_offered(command, task_lun(task)))) {
-        task_fail(task, SENSE_INVALID_OPCODE);
+    if (!command || !offered(task)) {
+        fail_unknown(task);
         return true;
     }
     if (task->attribute == TASK_ACA) { /* there is never an ACA condition: NACA is refused */
@@ -92,6 +110,8 @@ void task_start(Task *task)
 {
     task->state = TASK_RUNNING;
     if (answer_early(task))
+        return;
+    if (!readiness_admit(task))
         return;
     int bad = command_check_cdb(task->command, task->cdb, task->cdb_len);
     if (bad >= 0)
@@ -221,6 +241,35 @@ bool task_descriptor_sense(const Task *task)
     return task->itl->shard && lun_flag(&task_lun(task)->descriptor_sense);
 }
 
+static void count_failure(const Task *task, SenseCode code)
+{
+    LunShard *shard = task->itl->shard;
+    if (code == SENSE_READ_ERROR)
+        counter_add(&shard->stats.read_errors, 1);
+    else if (code == SENSE_WRITE_ERROR)
+        counter_add(&shard->stats.write_errors, 1);
+}
+
+/* False where the task has failed already: the first failure counts. */
+static bool build_sense(Task *task, SenseCode code, const SenseField *field)
+{
+    if (task->failed)
+        return false;
+    task->failed = true;
+    count_failure(task, code);
+    task->status = SCSI_CHECK_CONDITION;
+    task->sense_len = sense_build(task->sense, task_descriptor_sense(task), code, field);
+    return true;
+}
+
+static void end_failed(Task *task)
+{
+    task->busy++;
+    end_waiting_transfers(task);
+    task_settle(task);
+    task_unbusy(task);
+}
+
 void task_fail_sense(Task *task, const uint8_t *sense, unsigned len)
 {
     if (!task->failed) {
@@ -229,46 +278,55 @@ void task_fail_sense(Task *task, const uint8_t *sense, unsigned len)
         task->sense_len = len;
         memcpy(task->sense, sense, len);
     }
-    task->busy++;
-    end_waiting_transfers(task);
-    task_settle(task);
-    task_unbusy(task);
+    end_failed(task);
 }
 
-static void fail(Task *task, SenseCode code, const SenseField *field, const uint64_t *information)
+static void fail(Task *task, SenseCode code, const SenseField *field)
 {
-    uint8_t sense[SENSE_MAX];
-    unsigned len = sense_build(sense, task_descriptor_sense(task), code, field);
-    if (information)
-        len = sense_set_information(sense, len, *information);
-    task_fail_sense(task, sense, len);
+    build_sense(task, code, field);
+    end_failed(task);
 }
 
 void task_fail(Task *task, SenseCode code)
 {
-    fail(task, code, NULL, NULL);
+    fail(task, code, NULL);
+}
+
+void task_fail_if_running(Task *task, SenseCode code)
+{
+    if (task->state == TASK_RUNNING)
+        task_fail(task, code);
 }
 
 void task_fail_information(Task *task, SenseCode code, uint64_t information)
 {
-    fail(task, code, NULL, &information);
+    if (build_sense(task, code, NULL))
+        task->sense_len = sense_set_information(task->sense, task->sense_len, information);
+    end_failed(task);
+}
+
+void task_fail_progress(Task *task, SenseCode code, uint16_t progress)
+{
+    if (build_sense(task, code, NULL) && sense_has_progress(code))
+        task->sense_len = sense_set_progress(task->sense, task->sense_len, progress);
+    end_failed(task);
 }
 
 void task_fail_field(Task *task, SenseCode code, const SenseField *field)
 {
-    fail(task, code, field, NULL);
+    fail(task, code, field);
 }
 
 void task_fail_cdb(Task *task, int byte, int bit)
 {
     const SenseField field = {.byte = byte, .bit = bit, .in_cdb = true};
-    fail(task, SENSE_INVALID_FIELD_IN_CDB, &field, NULL);
+    fail(task, SENSE_INVALID_FIELD_IN_CDB, &field);
 }
 
 void task_fail_parameter(Task *task, int byte, int bit)
 {
     const SenseField field = {.byte = byte, .bit = bit};
-    fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field, NULL);
+    fail(task, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, &field);
 }
 
 static bool is_reading(AioOp op)
@@ -297,7 +355,7 @@ SenseCode task_errno_sense(AioOp op, int error)
 
 void task_fail_errno(Task *task, AioOp op, int error)
 {
-    task_fail(task, task_errno_sense(op, error));
+    task_fail(task, task->store_failure ? task->store_failure : task_errno_sense(op, error));
 }
 
 /* --- abort ------------------------------------------------------------------------------------ */

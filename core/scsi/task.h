@@ -10,10 +10,11 @@
 #include <glib.h>
 
 typedef struct Task Task;
-typedef struct Nexus Nexus;     /* nexus.h */
-typedef struct Itl Itl;         /* itl.h */
-typedef struct Command Command; /* command.h */
-typedef struct Claim Claim;     /* claim.h */
+typedef struct Nexus Nexus;         /* nexus.h */
+typedef struct Itl Itl;             /* itl.h */
+typedef struct Command Command;     /* command.h */
+typedef struct Claim Claim;         /* claim.h */
+typedef struct Operation Operation; /* operation.h */
 typedef struct Transfer Transfer;
 typedef struct LunShard LunShard; /* shard.h */
 
@@ -80,9 +81,11 @@ struct Transfer {
     int iovcnt;
     Task *task;
     void (*then)(Transfer *transfer);
-    uint32_t offset, len; /* within the command's data; bytes */
+    void (*loaded)(Transfer *transfer); /* `then` of what comes after the memory for a read */
+    uint32_t offset, len;               /* within the command's data; bytes */
     Segment segment;
-    struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, or immediate data followed by it */
+    struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, immediate data followed by
+                                         * it, or without a segment what is to be sent */
     AioReq req;
     LunShard *shard; /* whose store has the request */
     DataMove move;
@@ -125,20 +128,22 @@ struct Task {
     /* --- the SCSI side's own; task_submit() initialises it --- */
     TaskState state;
     Itl *itl;
-    const Command *command; /* NULL: no such command */
-    unsigned busy;          /* transfers under way: what they hold keeps the task alive */
-    bool failed;            /* the status is settled, and it is not GOOD */
-    GList link;             /* in the I_T_L nexus's list of tasks */
-    bool begun;             /* its command runs: it has not yet left the task set */
-    Claim *claim;           /* on the blocks that it touches; NULL: none is needed */
-    bool orphan;            /* aborted, and a request of it is with the store: hung.h */
-    GList orphan_link;      /* in LunShard.orphans */
-    int64_t aborted_at;     /* monotonic, us */
-    GSList *waiters;        /* management functions waiting for its writes, see tmf.h */
-    uint64_t position, end; /* bytes of the command's data begun, and all */
-    uint64_t finished;      /* bytes sent to the initiator, or written, in order */
-    uint64_t store_offset;  /* where byte 0 of the data lies in the store */
-    unsigned store_flags;   /* AIO_FUA */
+    const Command *command;  /* NULL: no such command */
+    unsigned busy;           /* transfers under way: what they hold keeps the task alive */
+    bool failed;             /* the status is settled, and it is not GOOD */
+    GList link;              /* in the I_T_L nexus's list of tasks */
+    bool begun;              /* its command runs: it has not yet left the task set */
+    Claim *claim;            /* on the blocks that it touches; NULL: none is needed */
+    bool orphan;             /* aborted, and a request of it is with the store: hung.h */
+    GList orphan_link;       /* in LunShard.orphans */
+    int64_t aborted_at;      /* monotonic, us */
+    GSList *waiters;         /* management functions waiting for its writes, see tmf.h */
+    Operation *operation;    /* the one that it has begun and waits for, see operation.h */
+    uint64_t position, end;  /* bytes of the command's data begun, and all */
+    uint64_t finished;       /* bytes sent to the initiator, or written, in order */
+    uint64_t store_offset;   /* where byte 0 of the data lies in the store */
+    unsigned store_flags;    /* AIO_FUA */
+    SenseCode store_failure; /* reported for any error of the store; 0: what the error means */
     unsigned (*build)(Task *task, uint8_t *data); /* of a reply, see reply.h */
     void (*fetched)(Transfer *transfer);          /* of a parameter list */
     const TaskOwnOps *own_ops;                    /* NULL: it keeps nothing */

@@ -17,7 +17,11 @@ void task_complete(Task *task, Transfer *last);
 /* CHECK CONDITION. The first failure of a task counts. It is reported when no transfer of the task
  * is with the store or the initiator's data-out any more. */
 void task_fail(Task *task, SenseCode code);
+/* For what comes back to a task that may have been aborted meanwhile. */
+void task_fail_if_running(Task *task, SenseCode code);
 void task_fail_information(Task *task, SenseCode code, uint64_t information);
+/* With how far the operation is that is in the way, of 65536, where the code is of one. */
+void task_fail_progress(Task *task, SenseCode code, uint16_t progress);
 void task_fail_cdb(Task *task, int byte, int bit);       /* INVALID FIELD IN CDB */
 void task_fail_parameter(Task *task, int byte, int bit); /* INVALID FIELD IN PARAMETER LIST */
 void task_fail_field(Task *task, SenseCode code, const SenseField *field);

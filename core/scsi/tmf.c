@@ -247,8 +247,10 @@ static void reset_nexus(Nexus *nexus, TmfDone done, void *arg)
 {
     Part *part = part_here(nexus, done, arg);
     nexus_for_each_task(nexus, abort_task, part);
-    for (GList *l = nexus->itls.head; l; l = l->next)
+    for (GList *l = nexus->itls.head; l; l = l->next) {
+        medium_allow_removal(l->data);
         itl_add_attention(l->data, SENSE_NEXUS_LOSS);
+    }
     part_unwait(part);
 }
 
@@ -289,8 +291,10 @@ static void abort_in_shard(LunShard *shard, Part *part)
         fail_guests(shard, part);
     for (GList *l = shard->itls.head; l; l = l->next)
         abort_in_itl(l->data, part);
-    for (GList *l = shard->itls.head; l && scope->reset != SENSE_NO_SENSE; l = l->next)
+    for (GList *l = shard->itls.head; l && scope->reset != SENSE_NO_SENSE; l = l->next) {
+        medium_allow_removal(l->data);
         itl_add_attention(l->data, scope->reset);
+    }
 }
 
 /* The LUN is looked up anew on each loop: it may have been removed since the function was sent. */

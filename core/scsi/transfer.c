@@ -195,6 +195,35 @@ void transfer_store(Transfer *t, AioOp op, unsigned flags, uint64_t offset, uint
     transfer_store_on(t, t->task->itl->shard, op, flags, offset, len, iov, iovcnt, then);
 }
 
+static void read_from_store(Transfer *t)
+{
+    const Segment *segment = &t->segment;
+    transfer_store(t, AIO_READ, 0, t->task->store_offset + t->offset, segment->len, segment->iov,
+                   segment->iovcnt, t->loaded);
+}
+
+/* The buffer is shorter than a segment may be: it is sent again and again. */
+static void point_to_zeros(Transfer *t, const void *zeros, size_t len)
+{
+    t->iovcnt = 0;
+    for (size_t n; len > 0; len -= n) {
+        n = MIN(len, MEMORY_ZEROS);
+        t->iov[t->iovcnt++] = (struct iovec){(void *)zeros, n};
+    }
+}
+
+void transfer_read(Transfer *t, uint32_t offset, uint32_t len, size_t size, TransferFn then)
+{
+    const void *zeros = t->task->itl->shard->zeros;
+    if (zeros) {
+        point_to_zeros(t, zeros, len);
+        transfer_begin(t, offset, len, 0, then);
+        return;
+    }
+    t->loaded = then;
+    transfer_begin(t, offset, len, size, read_from_store);
+}
+
 void transfer_hold(Transfer *t)
 {
     t->state = TRANSFER_READY;
@@ -228,10 +257,12 @@ static void prepare_put(Transfer *t, TransferFn then)
                          .iov = segment->iov,
                          .iovcnt = segment->iovcnt,
                          .done = data_put};
-    if (G_UNLIKELY(t->len != segment->len)) {
-        t->move.iovcnt = iov_slice(segment->iov, segment->iovcnt, 0, t->len, t->iov);
-        t->move.iov = t->iov;
-    }
+    if (G_LIKELY(t->len == segment->len))
+        return;
+    t->move.iov = t->iov;
+    if (segment->len > 0)
+        t->iovcnt = iov_slice(segment->iov, segment->iovcnt, 0, t->len, t->iov);
+    t->move.iovcnt = t->iovcnt;
 }
 
 void transfer_put(Transfer *t, TransferFn then)

@@ -32,6 +32,10 @@ void transfer_fetch(Transfer *transfer, uint32_t offset, uint32_t len, TransferF
 /* Fetches bytes [offset, offset + len) of the data-out, none of which are immediate, into iov. */
 void transfer_get(Transfer *transfer, uint32_t offset, uint32_t len, const struct iovec *iov,
                   int iovcnt, TransferFn then);
+/* Begins an idle transfer that reads bytes [store_offset + offset, + size) of the store into
+ * memory, of which the first `len` are for the initiator. then() may come inside: where every read
+ * gives zeros it takes neither memory nor an engine. */
+void transfer_read(Transfer *transfer, uint32_t offset, uint32_t len, size_t size, TransferFn then);
 /* Hands the request to the engine; iov is NULL for other operations than READ and WRITE. */
 void transfer_store(Transfer *transfer, AioOp op, unsigned flags, uint64_t offset, uint64_t len,
                     const struct iovec *iov, int iovcnt, TransferFn then);
@@ -41,8 +45,8 @@ void transfer_store_on(Transfer *transfer, LunShard *shard, AioOp op, unsigned f
                        TransferFn then);
 /* The transfer waits for others, in TRANSFER_READY. */
 void transfer_hold(Transfer *transfer);
-/* Sends transfer->len bytes of the segment to the initiator, and ends the transfer. then() comes
- * with the transfer idle. */
+/* Sends the transfer->len bytes that were read or put into the segment to the initiator, and ends
+ * the transfer. then() comes with the transfer idle. */
 void transfer_put(Transfer *transfer, TransferFn then);
 /* The same together with the status, as the last act of the task. */
 void transfer_put_last(Transfer *transfer);

@@ -13,9 +13,9 @@ static const TaskTransport command_transport;
 
 /* --- the pool ----------------------------------------------------------------------------------*/
 
-void command_pool_init(CommandPool *pool, unsigned window)
+void command_pool_init(CommandPool *pool, unsigned most)
 {
-    unsigned size = 2 * window + COMMANDS_IMMEDIATE, buckets = 1;
+    unsigned size = 2 * most + COMMANDS_IMMEDIATE, buckets = 1;
     while (buckets < size)
         buckets *= 2;
     *pool = (CommandPool){
@@ -23,10 +23,14 @@ void command_pool_init(CommandPool *pool, unsigned window)
         .buckets = g_new0(IscsiCommand *, buckets),
         .size = size,
         .mask = buckets - 1,
-        .window = window,
         .completed_tail = &pool->completed,
         .flush = {.run = command_run_completed},
     };
+}
+
+void command_pool_limit(CommandPool *pool, unsigned window)
+{
+    pool->limit = window + COMMANDS_IMMEDIATE;
 }
 
 void command_pool_clear(CommandPool *pool)
@@ -40,7 +44,7 @@ void command_pool_clear(CommandPool *pool)
 static IscsiCommand *command_take(CommandPool *pool, uint32_t itt)
 {
     IscsiCommand *command = pool->free;
-    if (pool->in_use == pool->window + COMMANDS_IMMEDIATE)
+    if (pool->in_use >= pool->limit)
         return NULL;
     if (command)
         pool->free = command->next;
@@ -71,13 +75,22 @@ static void command_unhash(CommandPool *pool, IscsiCommand *command)
     *at = command->next;
 }
 
+/* The PDU, and the place in the window that came with it. */
+static void give_back(IscsiCommand *command)
+{
+    IscsiSession *session = command->session;
+    DmPdu *pdu = g_steal_pointer(&command->pdu);
+    if (command->numbered)
+        session_retire(session, pdu);
+    else
+        session->dm->dm->release_pdu(pdu);
+}
+
 static void command_end(IscsiCommand *command)
 {
     IscsiSession *session = command->session;
     CommandPool *pool = &session->commands;
     unsolicited_release(command);
-    if (command->pdu)
-        session->dm->dm->release_pdu(command->pdu);
     if (command->forgotten) {
         pool->forgotten--;
     } else {
@@ -86,8 +99,8 @@ static void command_end(IscsiCommand *command)
     }
     command->next = pool->free;
     pool->free = command;
-    if (command->numbered)
-        session_request_done(session);
+    if (command->pdu)
+        give_back(command);
 }
 
 static void command_end_if_unused(IscsiCommand *command)
@@ -116,23 +129,23 @@ static void forget_orphan(IscsiCommand *command)
     command->forgotten = true;
     pool->forgotten++;
     pool->in_use--;
-    if (command->task.immediate_len)
-        return;
-    session->dm->dm->release_pdu(g_steal_pointer(&command->pdu));
-    if (command->numbered) {
-        command->numbered = false;
-        session_request_done(session);
-    }
+    if (!command->task.immediate_len)
+        give_back(command);
+}
+
+static bool may_forget(const CommandPool *pool)
+{
+    return pool->forgotten + COMMANDS_IMMEDIATE < pool->limit;
 }
 
 void command_forget_orphans(IscsiSession *session)
 {
     CommandPool *pool = &session->commands;
-    for (unsigned i = 0; i <= pool->mask && pool->forgotten < pool->window; i++)
+    for (unsigned i = 0; i <= pool->mask && may_forget(pool); i++)
         for (IscsiCommand *command = pool->buckets[i], *next; command; command = next) {
             next = command->next;
             if (command->task_held && !command->failing && !command->answer_held &&
-                pool->forgotten < pool->window && task_is_orphaned_read(&command->task))
+                may_forget(pool) && task_is_orphaned_read(&command->task))
                 forget_orphan(command);
         }
 }
@@ -216,9 +229,10 @@ static void refuse(IscsiSession *session, DmPdu *pdu, RejectReason reason)
 {
     bool numbered = !pdu_immediate(pdu->bhs);
     session_reject(session, reason, pdu->bhs);
-    session->dm->dm->release_pdu(pdu);
     if (numbered)
-        session_request_done(session);
+        session_retire(session, pdu);
+    else
+        session->dm->dm->release_pdu(pdu);
 }
 
 /* Sense for a command that is not given to the SCSI side, or 0. */

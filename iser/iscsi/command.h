@@ -62,21 +62,22 @@ struct IscsiCommand {
     IscsiCommand *next; /* in its hash bucket, or free */
 };
 
-/* Commands are preallocated: as many as the window has, and some for immediate ones; and the window
- * once more for orphans. What is never used costs no memory. */
+/* Commands are preallocated: as many as the window may have, and some for immediate ones; and the
+ * window once more for orphans. What is never used costs no memory. */
 typedef struct {
     IscsiCommand *all, *free;
     IscsiCommand **buckets; /* by ITT */
     unsigned size, used_once, mask;
-    unsigned window, in_use; /* most of them that the initiator may have, and has */
-    unsigned forgotten;      /* taken, and not in use any more */
+    unsigned in_use, limit; /* the window as it is now, and COMMANDS_IMMEDIATE */
+    unsigned forgotten;     /* taken, and not in use any more */
     IscsiMove *completed, **completed_tail;
     LoopFlush flush; /* runs done() of `completed` */
 } CommandPool;
 
 #define COMMANDS_IMMEDIATE 16 /* most immediate commands at a time */
 
-void command_pool_init(CommandPool *pool, unsigned window);
+void command_pool_init(CommandPool *pool, unsigned most);
+void command_pool_limit(CommandPool *pool, unsigned window);
 void command_pool_clear(CommandPool *pool); /* every command is free (asserted) */
 
 /* A SCSI Command PDU in its turn; keeps the PDU until the command ends. */

@@ -77,7 +77,7 @@ struct Datamover {
 
     /* Allocate_Connection_Resources: before the last login response goes out. Window: how many SCSI
      * command PDUs the session layer may hold at once (receive resources reserved), besides
-     * immediate ones and other control PDUs; 0: refuse the login (03/02). */
+     * immediate ones and other control PDUs, to begin with; 0: refuse the login (03/02). */
     unsigned (*allocate)(DmConn *conn, const IscsiParams *negotiated);
 
     /* Enable_Datamover: called right after the last login response was given to send_control; from
@@ -99,6 +99,15 @@ struct Datamover {
     /* Deallocate_Task_Resources: the PDU and its data are not used any more; moves of it are done.
      */
     void (*release_pdu)(DmPdu *pdu);
+
+    /* release_pdu of a SCSI command that has a place in the window. True: another may be sent for
+     * it. False: sessions with less need its receive resources more, and the window is one smaller;
+     * never below what the least allocate() gives. */
+    bool (*retire)(DmPdu *command);
+
+    /* The initiator has used up the window: by how much it is larger from now on; 0: there is no
+     * more now. All together at most queue_depth, or what allocate() gave. */
+    unsigned (*grow)(DmConn *conn);
 
     /* Connection_Terminate. The terminated upcall follows, never inside. Repeating is harmless, and
      * NOW overtakes GRACEFUL. */

@@ -26,6 +26,13 @@ static Nexus *make_nexus(const SessionSpec *spec)
 
 static const NexusEvents nexus_events;
 
+static void note_window(IscsiSession *session)
+{
+    command_pool_limit(&session->commands, session->window.size);
+    if (session->record)
+        __atomic_store_n(&session->record->window, session->window.size, __ATOMIC_RELAXED);
+}
+
 IscsiSession *session_new(const SessionSpec *spec)
 {
     IscsiSession *session = g_new0(IscsiSession, 1);
@@ -36,9 +43,11 @@ IscsiSession *session_new(const SessionSpec *spec)
     session->record = spec->record;
     session->owner = spec->owner;
     session->owner_arg = spec->owner_arg;
-    cmd_window_init(&session->window, spec->cmd_sn, spec->window);
+    unsigned most = MAX(spec->window, spec->params->queue_depth);
+    cmd_window_init(&session->window, spec->cmd_sn, spec->window, most);
     session->told_max = session->window.max_cmd_sn;
-    command_pool_init(&session->commands, spec->window);
+    command_pool_init(&session->commands, most);
+    note_window(session);
     session_text_init(session);
     if (spec->target) {
         session->nexus = make_nexus(spec);
@@ -315,9 +324,10 @@ static void refuse(IscsiSession *session, DmPdu *pdu)
 {
     bool held = requests[pdu_opcode(pdu->bhs)].holds_window && !pdu_immediate(pdu->bhs);
     session_reject(session, REJECT_NOT_SUPPORTED, pdu->bhs);
-    session->dm->dm->release_pdu(pdu);
     if (held)
-        session_request_done(session);
+        session_retire(session, pdu);
+    else
+        session->dm->dm->release_pdu(pdu);
 }
 
 static void deliver(IscsiSession *session, DmPdu *pdu)
@@ -340,10 +350,27 @@ void session_advance(IscsiSession *session)
         tmf_window_advanced(session);
 }
 
+/* Before the request is served: its answer is the first to tell of a larger window. */
+static void grow_window(IscsiSession *session)
+{
+    unsigned more = session->dm->dm->grow(session->dm);
+    if (more == 0)
+        return;
+    cmd_window_grow(&session->window, more);
+    note_window(session);
+}
+
+static bool is_used_up(const IscsiSession *session)
+{
+    return serial_before(session->told_max, session->window.exp_cmd_sn);
+}
+
 static void receive_numbered(IscsiSession *session, DmPdu *pdu)
 {
     switch (cmd_window_receive(&session->window, pdu_cmd_sn(pdu->bhs), pdu)) {
     case WINDOW_DELIVER:
+        if (is_used_up(session))
+            grow_window(session);
         deliver(session, pdu);
         session_advance(session);
         break;
@@ -372,10 +399,15 @@ void session_receive(IscsiSession *session, DmPdu *pdu)
 
 /* Where the window was closed when the initiator last heard of it, and nothing is left that would
  * be answered, a NOP-In tells that it is open again. */
-void session_request_done(IscsiSession *session)
+void session_retire(IscsiSession *session, DmPdu *pdu)
 {
-    cmd_window_open(&session->window);
-    if (!session->commands.in_use && serial_before(session->told_max, session->window.exp_cmd_sn))
+    if (session->dm->dm->retire(pdu)) {
+        cmd_window_open(&session->window);
+    } else {
+        cmd_window_shrink(&session->window);
+        note_window(session);
+    }
+    if (!session->commands.in_use && is_used_up(session))
         send_nop_in(session, ISCSI_NO_TAG);
 }
 

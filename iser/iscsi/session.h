@@ -29,7 +29,7 @@ typedef struct {
 typedef struct {
     DmConn *dm;
     const IscsiParams *params; /* negotiated; copied */
-    unsigned window;           /* SCSI commands */
+    unsigned window;           /* SCSI commands, to begin with */
     uint32_t cmd_sn, stat_sn;  /* the next expected, the next to send */
     uint16_t cid;
     ScsiTarget *target; /* NULL: a discovery session */
@@ -99,8 +99,8 @@ void session_reject(IscsiSession *session, RejectReason reason, const uint8_t *o
 void session_fail(IscsiSession *session, const char *why);
 /* Most bytes of data a PDU to this initiator may carry. */
 size_t session_send_limit(const IscsiSession *session);
-/* A numbered command is finished and its PDU released. */
-void session_request_done(IscsiSession *session);
+/* A numbered command is finished: releases its PDU. */
+void session_retire(IscsiSession *session, DmPdu *pdu);
 /* Delivers what is parked and in turn now, and starts task management that waited for it. */
 void session_advance(IscsiSession *session);
 

@@ -7,14 +7,16 @@
 /* Stands in the ring for a number that was skipped. */
 static DmPdu skipped;
 
-void cmd_window_init(CmdWindow *w, uint32_t first_cmd_sn, unsigned size)
+void cmd_window_init(CmdWindow *w, uint32_t first_cmd_sn, unsigned size, unsigned most)
 {
     unsigned slots = 1;
-    while (slots < size)
+    g_assert(size <= most);
+    while (slots < most)
         slots *= 2;
     *w = (CmdWindow){
         .exp_cmd_sn = first_cmd_sn,
         .max_cmd_sn = first_cmd_sn + size - 1,
+        .size = size,
         .mask = slots - 1,
         .parked = g_new0(DmPdu *, slots),
     };
@@ -63,6 +65,18 @@ DmPdu *cmd_window_next(CmdWindow *w)
 void cmd_window_open(CmdWindow *w)
 {
     w->max_cmd_sn++;
+}
+
+void cmd_window_grow(CmdWindow *w, unsigned n)
+{
+    g_assert(w->size + n <= w->mask + 1);
+    w->size += n;
+    w->max_cmd_sn += n;
+}
+
+void cmd_window_shrink(CmdWindow *w)
+{
+    w->size--;
 }
 
 bool cmd_window_skip(CmdWindow *w, uint32_t cmd_sn, DmPdu **pdu)

@@ -23,8 +23,7 @@ static void destroy(IserConn *conn)
     iser_transmit_deinit(&conn->transmit, conn);
     iser_receive_deinit(&conn->receive, conn);
     iser_receive_deinit(&conn->login, conn);
-    if (conn->reserved > 0)
-        receive_budget_unreserve(conn->budget, conn->reserved, conn->receive.size);
+    receive_share_leave(&conn->share);
     iser_flow_deinit(&conn->flow);
     g_free(conn->reason);
     g_free(conn);
@@ -109,21 +108,26 @@ static void iser_limit_keys(DmConn *dm, IscsiParams *offer)
         offer->max_outstanding_unexpected_pdus = ISER_RESERVE;
 }
 
-static bool get_receives(IserConn *conn, unsigned wanted, unsigned least, uint32_t max_ahs,
-                         uint32_t max_data)
+/* Buffers for what the share holds, as far as there is memory for more than there are; how many. */
+static unsigned fill_share(IserConn *conn)
 {
-    size_t size = iser_receive_size(max_ahs, max_data);
-    unsigned count = receive_budget_reserve(conn->budget, wanted, least, size);
+    unsigned missing = conn->share.held - conn->receive.count;
+    if (!iser_transmit_reserve(&conn->transmit, conn, 2 * conn->share.held))
+        return 0;
+    return iser_receive_add(&conn->receive, conn, missing);
+}
+
+static bool get_receives(IserConn *conn, unsigned least, unsigned most, size_t size)
+{
+    unsigned count = receive_share_take(&conn->share, conn->budget, least, most, size);
     if (count == 0)
         return false;
-    if (iser_receive_init(&conn->receive, conn, count, max_ahs, max_data) &&
-        iser_transmit_reserve(&conn->transmit, conn, 2 * count)) {
-        conn->reserved = count;
+    iser_receive_init(&conn->receive, most, size);
+    if (fill_share(conn) == count)
         return true;
-    }
     g_warning("iSER: no memory for %u receive buffers of %zu bytes", count, size);
     iser_receive_deinit(&conn->receive, conn);
-    receive_budget_unreserve(conn->budget, count, size);
+    receive_share_leave(&conn->share);
     return false;
 }
 
@@ -152,8 +156,9 @@ static unsigned iser_allocate(DmConn *dm, const IscsiParams *negotiated)
     if (max_ahs == 0 || max_ahs > MOST_AHS)
         max_ahs = MOST_AHS;
     unsigned wanted = CLAMP(negotiated->queue_depth, LEAST_WINDOW, room - reserve);
-    if (!get_receives(conn, wanted + reserve, LEAST_WINDOW + reserve, (max_ahs + 3) & ~3U,
-                      negotiated->target_recv_data_segment_length))
+    size_t size =
+        iser_receive_size((max_ahs + 3) & ~3U, negotiated->target_recv_data_segment_length);
+    if (!get_receives(conn, LEAST_WINDOW + reserve, wanted + reserve, size))
         return 0;
     conn->receive.repost = true;
     conn->solicited_only = negotiated->tagged_buffer_for_solicited_data_only;
@@ -174,6 +179,33 @@ static void iser_release_pdu(DmPdu *dm_pdu)
     iser_receive_release(pdu);
 }
 
+static bool iser_retire(DmPdu *dm_pdu)
+{
+    IserPdu *pdu = (IserPdu *)dm_pdu;
+    IserConn *conn = (IserConn *)dm_pdu->conn;
+    if (pdu->pool != &conn->receive || !receive_share_shrink(&conn->share)) {
+        iser_release_pdu(dm_pdu);
+        return true;
+    }
+    iser_command_ends(conn, pdu);
+    iser_receive_drop(pdu);
+    return false;
+}
+
+/* The receives are in the queue before the MaxCmdSN that lets the initiator use them. */
+static unsigned iser_grow(DmConn *dm)
+{
+    IserConn *conn = (IserConn *)dm;
+    unsigned more = conn->closing ? 0 : receive_share_grow(&conn->share);
+    if (more == 0)
+        return 0;
+    unsigned made = fill_share(conn);
+    iser_receive_post(&conn->receive, conn, made);
+    if (made < more)
+        receive_share_return(&conn->share, more - made);
+    return made;
+}
+
 const Datamover iser_datamover = {
     .name = "iser",
     .limit_keys = iser_limit_keys,
@@ -184,6 +216,8 @@ const Datamover iser_datamover = {
     .get_data = iser_get_data,
     .cancel = iser_cancel,
     .release_pdu = iser_release_pdu,
+    .retire = iser_retire,
+    .grow = iser_grow,
     .terminate = iser_terminate,
     .free = iser_free,
 };
@@ -222,7 +256,8 @@ static bool prepare(IserConn *conn, ConnectRequest *request, unsigned recv_slots
     g_autoptr(GError) error = NULL;
     QueuePairConfig config = {
         .send_slots = 2 * recv_slots, .recv_slots = recv_slots, .inline_max = INLINE_MAX};
-    if (!iser_receive_init(&conn->login, conn, LOGIN_BUFFERS, 0, LOGIN_DATA) ||
+    iser_receive_init(&conn->login, LOGIN_BUFFERS, iser_receive_size(0, LOGIN_DATA));
+    if (iser_receive_add(&conn->login, conn, LOGIN_BUFFERS) < LOGIN_BUFFERS ||
         !iser_transmit_reserve(&conn->transmit, conn, LOGIN_ANSWERS)) {
         g_warning("iSER: no memory for a connection");
         fabric_reject(request, NULL, 0);

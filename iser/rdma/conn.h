@@ -30,22 +30,25 @@ struct IserPdu {
 
 /* Buffers of one size. */
 typedef struct IserReceive {
-    IserPdu *pdus;
-    unsigned count, posted;
+    IserPdu *pdus; /* `most`, of which those with a buffer count */
+    unsigned most, count, posted;
     unsigned lent; /* to the session layer */
     size_t size;   /* of a buffer; bytes */
     bool repost;   /* buffers go back to the queue pair when released, instead of to `free` */
-    IserPdu *free;
+    IserPdu *free, *bare; /* bare: without a buffer */
 } IserReceive;
 
-/* `count` buffers for PDUs of at most that much data. False: no memory; nothing is held. */
-bool iser_receive_init(IserReceive *pool, IserConn *conn, unsigned count, uint32_t max_ahs,
-                       uint32_t max_data);
+/* For at most `most` buffers of `size` bytes (iser_receive_size()); none yet. */
+void iser_receive_init(IserReceive *pool, unsigned most, size_t size);
+/* Another n buffers, at most; how many there was memory for. */
+unsigned iser_receive_add(IserReceive *pool, IserConn *conn, unsigned n);
 void iser_receive_deinit(IserReceive *pool, IserConn *conn); /* nothing posted or lent (asserted) */
 size_t iser_receive_size(uint32_t max_ahs, uint32_t max_data);
 /* Posts up to n of the free ones. */
 void iser_receive_post(IserReceive *pool, IserConn *conn, unsigned n);
 void iser_receive_release(IserPdu *pdu);
+/* Releases it, and its buffer for good. */
+void iser_receive_drop(IserPdu *pdu);
 /* The queue pair went without ever having been used: what was posted is free. */
 void iser_receive_unpost(IserReceive *pool);
 
@@ -134,7 +137,7 @@ struct IserConn {
     Arena *arena;
     ReceiveBudget *budget;
     IserReceive login, receive;
-    unsigned reserved; /* buffers of the budget */
+    ReceiveShare share; /* of the buffers of `receive` */
     IserTransmit transmit;
     IserFlow flow;
     LoopFlush end; /* the terminated upcall */

@@ -97,6 +97,7 @@ static bool make_pdu(IserReceive *pool, IserConn *conn, IserPdu *pdu)
     uint8_t *buffer = arena_alloc(conn->arena, pool->size);
     if (!buffer)
         return false;
+    pool->bare = pdu->next;
     *pdu = (IserPdu){.pdu.conn = &conn->dm, .pool = pool, .buffer = buffer};
     pdu->recv.done = received;
     pdu->recv.sge = (struct ibv_sge){
@@ -109,27 +110,36 @@ static bool make_pdu(IserReceive *pool, IserConn *conn, IserPdu *pdu)
     return true;
 }
 
-bool iser_receive_init(IserReceive *pool, IserConn *conn, unsigned count, uint32_t max_ahs,
-                       uint32_t max_data)
+static void strip(IserReceive *pool, IserPdu *pdu)
 {
-    *pool = (IserReceive){.size = iser_receive_size(max_ahs, max_data)};
-    pool->pdus = g_new0(IserPdu, count);
-    for (unsigned i = 0; i < count; i++)
-        if (!make_pdu(pool, conn, &pool->pdus[i])) {
-            iser_receive_deinit(pool, conn);
-            return false;
-        }
-    return true;
+    pdu->buffer = NULL;
+    pdu->next = pool->bare;
+    pool->bare = pdu;
+}
+
+void iser_receive_init(IserReceive *pool, unsigned most, size_t size)
+{
+    *pool = (IserReceive){.most = most, .size = size, .pdus = g_new0(IserPdu, most)};
+    for (unsigned i = most; i-- > 0;)
+        strip(pool, &pool->pdus[i]);
+}
+
+unsigned iser_receive_add(IserReceive *pool, IserConn *conn, unsigned n)
+{
+    unsigned made = 0;
+    while (made < n && pool->bare && make_pdu(pool, conn, pool->bare))
+        made++;
+    return made;
 }
 
 void iser_receive_deinit(IserReceive *pool, IserConn *conn)
 {
     g_assert(pool->posted == 0 && pool->lent == 0);
-    for (unsigned i = 0; i < pool->count; i++)
+    for (unsigned i = 0; i < pool->most; i++)
         arena_release(conn->arena, pool->pdus[i].buffer, pool->size);
     g_clear_pointer(&pool->pdus, g_free);
-    pool->count = 0;
-    pool->free = NULL;
+    pool->most = pool->count = 0;
+    pool->free = pool->bare = NULL;
 }
 
 static void post(IserPdu *pdu, IserConn *conn)
@@ -157,10 +167,21 @@ void iser_receive_release(IserPdu *pdu)
         keep(pdu);
 }
 
+void iser_receive_drop(IserPdu *pdu)
+{
+    IserReceive *pool = pdu->pool;
+    g_assert(pool->lent > 0);
+    pool->lent--;
+    pool->count--;
+    arena_release(((IserConn *)pdu->pdu.conn)->arena, pdu->buffer, pool->size);
+    strip(pool, pdu);
+}
+
 void iser_receive_unpost(IserReceive *pool)
 {
     pool->free = NULL;
     pool->posted = 0;
-    for (unsigned i = 0; i < pool->count; i++)
-        keep(&pool->pdus[i]);
+    for (unsigned i = 0; i < pool->most; i++)
+        if (pool->pdus[i].buffer)
+            keep(&pool->pdus[i]);
 }

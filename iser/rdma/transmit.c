@@ -237,13 +237,16 @@ typedef struct {
 static uint32_t fill(Work *work, Cursor *cursor, uint32_t limit, unsigned max_sge,
                      const Device *device)
 {
+    bool sink = work->wr.opcode == IBV_WR_RDMA_READ;
     uint32_t total = 0;
     unsigned n = 0;
     for (; cursor->left > 0 && n < max_sge && total < limit; n++) {
         uint8_t *base = (uint8_t *)cursor->iov->iov_base + cursor->within;
         uint32_t len = (uint32_t)MIN(cursor->iov->iov_len - cursor->within, limit - total);
-        work->sge[n] = (struct ibv_sge){
-            .addr = (uintptr_t)base, .length = len, .lkey = device_lkey(device, base)};
+        work->sge[n] = (struct ibv_sge){.addr = (uintptr_t)base,
+                                        .length = len,
+                                        .lkey = sink ? device_sink_lkey(device, base)
+                                                     : device_lkey(device, base)};
         total += len;
         cursor->within += len;
         if (cursor->within == cursor->iov->iov_len) {
@@ -277,10 +280,10 @@ static void submit_data(IserConn *conn, DmMove *move, enum ibv_wr_opcode opcode,
     Cursor cursor = {.iov = move->iov, .left = move->iovcnt};
     for (uint32_t at = 0, n; at < move->len; at += n) {
         IserTx *tx = tx_get(conn);
+        tx->work.wr.opcode = opcode;
         n = fill(&tx->work, &cursor, MIN(move->len - at, caps->max_message), max_sge, conn->device);
         g_assert(n > 0); /* the move has memory for all of its length */
         tx->work.done = data_done;
-        tx->work.wr.opcode = opcode;
         tx->work.wr.wr.rdma.rkey = stag;
         tx->work.wr.wr.rdma.remote_addr = address + at;
         if (ends && at + n == move->len) {

@@ -91,13 +91,6 @@ static void close_socket(TcpConn *conn)
     conn->lfd.fd = -1;
 }
 
-static void unreserve(TcpConn *conn)
-{
-    if (conn->reserved > 0)
-        receive_budget_unreserve(conn->budget, conn->reserved, conn->reserved_size);
-    conn->reserved = 0;
-}
-
 void tcp_conn_free(TcpConn *conn)
 {
     close_socket(conn);
@@ -105,7 +98,7 @@ void tcp_conn_free(TcpConn *conn)
     tcp_tx_deinit(conn);
     tcp_r2ts_deinit(&conn->r2ts);
     tcp_pdu_pool_deinit(&conn->pdus);
-    unreserve(conn);
+    receive_share_leave(&conn->share);
     if (conn->freed)
         conn->freed(conn->freed_arg);
     g_free(conn);
@@ -232,11 +225,18 @@ static unsigned allocate(DmConn *base, const IscsiParams *negotiated)
 {
     TcpConn *conn = tcp_conn(base);
     unsigned wanted = CLAMP(negotiated->queue_depth, 1, WINDOW_MAX);
-    unreserve(conn);
-    conn->reserved_size = MAX(unsolicited(negotiated), BARE_COMMAND);
-    conn->reserved = receive_budget_reserve(conn->budget, wanted, MIN(wanted, LEAST_WINDOW),
-                                            conn->reserved_size);
-    return conn->reserved;
+    receive_share_leave(&conn->share);
+    conn->share_size = MAX(unsolicited(negotiated), BARE_COMMAND);
+    return receive_share_take(&conn->share, conn->budget, MIN(wanted, LEAST_WINDOW), wanted,
+                              conn->share_size);
+}
+
+/* The PDUs and bytes that the peer may have here before it has to wait. */
+static void limit_pdus(TcpConn *conn)
+{
+    conn->pdus.limit = conn->share.held + EXTRA_PDUS;
+    /* One segment more, so that a ping with data is taken when the window is used up. */
+    conn->pdus.quota = conn->share.held * conn->share_size + conn->limits.max_recv;
 }
 
 static void enable(DmConn *base, const IscsiParams *negotiated)
@@ -250,9 +250,7 @@ static void enable(DmConn *base, const IscsiParams *negotiated)
         .header_digest = negotiated->header_digest == ISCSI_DIGEST_CRC32C,
         .data_digest = negotiated->data_digest == ISCSI_DIGEST_CRC32C,
     };
-    conn->pdus.limit = conn->reserved + EXTRA_PDUS;
-    /* One segment more, so that a ping with data is taken when the window is used up. */
-    conn->pdus.quota = conn->reserved * conn->reserved_size + conn->limits.max_recv;
+    limit_pdus(conn);
     conn->full_feature = true;
 }
 
@@ -291,6 +289,25 @@ static void release_pdu(DmPdu *pdu)
     tcp_rx_resume(conn, TCP_RX_WAITS_RELEASE | TCP_RX_WAITS_MEMORY);
 }
 
+static bool retire(DmPdu *command)
+{
+    TcpConn *conn = tcp_conn(command->conn);
+    bool again = !receive_share_shrink(&conn->share);
+    if (!again)
+        limit_pdus(conn);
+    release_pdu(command);
+    return again;
+}
+
+static unsigned grow(DmConn *base)
+{
+    TcpConn *conn = tcp_conn(base);
+    unsigned more = receive_share_grow(&conn->share);
+    if (more > 0)
+        limit_pdus(conn);
+    return more;
+}
+
 static void terminate(DmConn *base, DmClose how)
 {
     if (how == DM_CLOSE_NOW)
@@ -315,6 +332,8 @@ const Datamover tcp_datamover = {
     .get_data = get_data,
     .cancel = cancel,
     .release_pdu = release_pdu,
+    .retire = retire,
+    .grow = grow,
     .terminate = terminate,
     .free = free_conn,
 };

@@ -39,8 +39,8 @@ struct TcpConn {
     TcpRx rx;
     TcpTx tx;
     ReceiveBudget *budget;
-    unsigned reserved; /* PDUs of reserved_size bytes reserved from the budget */
-    size_t reserved_size;
+    ReceiveShare share; /* the window, in PDUs of share_size bytes of data */
+    size_t share_size;
     GSource *grace; /* bounds DRAINING and LINGERING */
     char reason[96];
     void (*freed)(void *arg); /* told when the connection is gone */

@@ -62,7 +62,7 @@ static void copy_header(TcpPdu *pdu, const uint8_t *header)
 TcpPduResult tcp_pdu_take(TcpConn *conn, const uint8_t *header, TcpPdu **out)
 {
     TcpPduPool *pool = &conn->pdus;
-    if (pool->used == pool->limit)
+    if (pool->used >= pool->limit)
         return TCP_PDU_OVER_LIMIT;
     if (pool->held > 0 && pool->held + bhs_data_len(header) > pool->quota)
         return TCP_PDU_OVER_LIMIT;

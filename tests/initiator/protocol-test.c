@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* protocol-test: drives the target at RTGT_URL (iscsi:// or iser://) through right and wrong
- * conduct. Needs a running target; overwrites its LUN. An argument is a pattern of test names. */
+ * conduct. Needs a running target; overwrites its LUN. An argument is a pattern of test names. With
+ * RTGT_HANG, see protocol.h. */
 #include "tests/initiator/protocol.h"
 
 int main(int argc, char **argv)
@@ -15,6 +16,11 @@ int main(int argc, char **argv)
     }
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
+    if (g_getenv("RTGT_HANG")) {
+        failed = protocol_hang_tests() == 1;
+        url_free(protocol_url);
+        return failed;
+    }
     /* Those of the login speak of targets that want no proof. */
     failed |= (protocol_url->user ? protocol_auth_tests() : protocol_login_tests()) == 1;
     failed |= protocol_data_tests() == 1;

@@ -74,5 +74,7 @@ int protocol_data_tests(void);
 int protocol_session_tests(void);
 int protocol_tmf_tests(void);
 int protocol_bad_tests(void);
+/* Needs a LUN 0 whose disk hangs while the file RTGT_HANG exists, and RTGT_URL with another LUN. */
+int protocol_hang_tests(void);
 int protocol_stream_tests(void);
 int protocol_iser_tests(void);

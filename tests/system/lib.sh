@@ -62,15 +62,20 @@ TXT
 	cat >>"$work/rtgt.conf"
 }
 
-# start_daemon [ARG...]: runs rtgtd on $work/rtgt.conf, under softverbs where iSER is asked for.
+# How often a daemon has become ready here.
+ready_count() { cat "$work/rtgtd.log" 2>/dev/null | grep -c '\bready\b'; }
+
+# start_daemon [ARG...]: runs rtgtd on $work/rtgt.conf, under softverbs where iSER is asked for, and
+# $preload.
 start_daemon() {
-	local preload=()
-	case ${transports:-iscsi} in *iser*) preload=(env LD_PRELOAD="$softverbs") ;; esac
-	: >"$work/ready"
-	"${preload[@]}" "$rtgtd" -c "$work/rtgt.conf" "$@" >>"$work/rtgtd.log" 2>&1 &
+	local libraries=${preload:-}
+	case ${transports:-iscsi} in *iser*) libraries=$libraries${libraries:+:}$softverbs ;; esac
+	local before
+	before=$(ready_count)
+	env LD_PRELOAD="$libraries" "$rtgtd" -c "$work/rtgt.conf" "$@" >>"$work/rtgtd.log" 2>&1 &
 	daemon=$!
 	for _ in $(seq 300); do
-		grep -q '\bready\b' "$work/rtgtd.log" && return 0
+		[ "$(ready_count)" -gt "$before" ] && return 0
 		kill -0 $daemon 2>/dev/null || break
 		sleep 0.1
 	done

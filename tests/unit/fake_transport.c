@@ -157,6 +157,7 @@ SessionRecord *fake_login(const char *target, const char *initiator)
                               .local_address = g_strdup("127.0.0.1:1"),
                               .peer_address = g_strdup("127.0.0.1:40000"),
                               .loop = 1,
+                              .window = 96,
                               .negotiated = g_variant_ref_sink(g_variant_dict_end(&dict)),
                               .auth_method = "CHAP",
                               .auth_algorithm = "SHA-256",

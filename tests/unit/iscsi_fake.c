@@ -83,6 +83,22 @@ static void fake_release_pdu(DmPdu *pdu)
     g_free(pdu);
 }
 
+static bool fake_retire(DmPdu *pdu)
+{
+    FakeConn *conn = fake_conn(pdu->conn);
+    bool again = conn->scarce == 0;
+    conn->scarce -= !again;
+    fake_release_pdu(pdu);
+    return again;
+}
+
+static unsigned fake_grow(DmConn *dm)
+{
+    unsigned more = fake_conn(dm)->more;
+    fake_conn(dm)->more = 0;
+    return more;
+}
+
 static void end_moves(GQueue *moves)
 {
     DmMove *move;
@@ -126,6 +142,8 @@ static const Datamover fake_datamover = {
     .get_data = fake_get_data,
     .cancel = fake_cancel,
     .release_pdu = fake_release_pdu,
+    .retire = fake_retire,
+    .grow = fake_grow,
     .terminate = fake_terminate,
     .free = fake_free,
 };

@@ -23,6 +23,8 @@ typedef struct {
     GQueue puts;   /* DmMove on the wire: put_data */
     unsigned pdus; /* received and not released */
     unsigned window;
+    unsigned more;   /* what the next grow() gives */
+    unsigned scarce; /* how many of the next retire() give their place back */
     bool enabled, terminating, terminated, freed;
     IscsiParams negotiated;
 } FakeConn;

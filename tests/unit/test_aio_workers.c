@@ -71,6 +71,15 @@ static void pool_open(Pool *pool, unsigned threads, bool coalesce, unsigned idle
     assert_int_equal(aio_workers_open(&config, &pool->counters, &pool->pool), 0);
 }
 
+static void push_for(Pool *pool, unsigned first, unsigned count, const void *file)
+{
+    for (unsigned i = first; i < first + count; i++) {
+        pool->reqs[i].file = (AioFile *)file; /* never looked into */
+        aio_workers_push(pool->pool, &pool->reqs[i]);
+    }
+    aio_workers_kick(pool->pool);
+}
+
 static void pool_push(Pool *pool, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -148,6 +157,28 @@ static void test_grows_while_blocked(void **state)
     pool_collect(&pool, 8);
     assert_int_equal(count_of(&pool.counters.hand_offs), 8);
     assert_int_equal(aio_workers_alive(pool.pool), 5);
+    aio_workers_close(pool.pool);
+}
+
+/* All workers wait for one disk: others get workers of their own, it gets no more. */
+static void test_a_file_that_hangs(void **state)
+{
+    static const char hangs, works;
+    Pool pool;
+
+    (void)state;
+    pool_open(&pool, 4, true, 60000);
+    push_for(&pool, 0, 10, &hangs);
+    assert_true(gate_holds(4));
+    push_for(&pool, 10, 1, &works);
+    assert_true(gate_holds(5));
+    push_for(&pool, 20, 5, &hangs);
+    push_for(&pool, 11, 5, &works);
+    assert_true(gate_holds(8));
+    assert_int_equal(aio_workers_alive(pool.pool), 8);
+    gate_open(21);
+    pool_collect(&pool, 21);
+    pool_quiet(&pool);
     aio_workers_close(pool.pool);
 }
 
@@ -266,10 +297,15 @@ static void test_signs_add_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_thread_without_work), cmocka_unit_test(test_grows_while_blocked),
-        cmocka_unit_test(test_no_growth_without_need), cmocka_unit_test(test_retires),
-        cmocka_unit_test(test_wakes_the_latest),       cmocka_unit_test(test_one_sign_for_many),
-        cmocka_unit_test(test_2008_signals_each),      cmocka_unit_test(test_signs_add_up),
+        cmocka_unit_test(test_no_thread_without_work),
+        cmocka_unit_test(test_grows_while_blocked),
+        cmocka_unit_test(test_a_file_that_hangs),
+        cmocka_unit_test(test_no_growth_without_need),
+        cmocka_unit_test(test_retires),
+        cmocka_unit_test(test_wakes_the_latest),
+        cmocka_unit_test(test_one_sign_for_many),
+        cmocka_unit_test(test_2008_signals_each),
+        cmocka_unit_test(test_signs_add_up),
     };
     return unit_run(tests);
 }

@@ -233,32 +233,128 @@ static void use_after_free_is_caught(void **state)
 #endif
 }
 
+#define LEAST 8
+#define SIZE  8192
+
+typedef struct {
+    Arena *arena;
+    ReceiveBudget *budget;
+    unsigned fit; /* buffers */
+} BudgetRig;
+
+static BudgetRig budget_begin(void)
+{
+    BudgetRig rig = {.arena = make_arena(16 * MIB, 16 * MIB)};
+    rig.budget = receive_budget_new(rig.arena, 1 * MIB);
+    rig.fit = (unsigned)(MIB / arena_cost(SIZE));
+    return rig;
+}
+
+static void budget_end(BudgetRig *rig, ReceiveShare *shares, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        receive_share_leave(&shares[i]);
+    receive_budget_free(rig->budget); /* asserts that all came back */
+    arena_free(rig->arena);
+}
+
+static unsigned take(BudgetRig *rig, ReceiveShare *share, unsigned most)
+{
+    return receive_share_take(share, rig->budget, LEAST, most, SIZE);
+}
+
+/* Everybody is busy: what ends is given back where it must be, and everybody wants more. */
+static void work(ReceiveShare *shares, unsigned n)
+{
+    for (unsigned turn = 0; turn < 200; turn++)
+        for (unsigned i = 0; i < n; i++)
+            if (!receive_share_shrink(&shares[i]))
+                receive_share_grow(&shares[i]);
+}
+
+static void grow_fully(ReceiveShare *share)
+{
+    while (receive_share_grow(share) > 0)
+        continue;
+}
+
 static void receive_budget_is_shared_fairly(void **state)
 {
     (void)state;
-    Arena *arena = make_arena(16 * MIB, 16 * MIB);
-    ReceiveBudget *budget = receive_budget_new(arena, 1 * MIB);
-    size_t size = 8192;
-    unsigned fit = (unsigned)(MIB / arena_cost(size));
-    unsigned first = receive_budget_reserve(budget, 1000, 8, size);
-    assert_in_range(first, 8, fit / 4 + 1);
-    unsigned second = receive_budget_reserve(budget, 1000, 8, size);
-    assert_in_range(second, 8, first);
-    assert_int_equal(receive_budget_reserve(budget, 4, 1, size), 4);
-    receive_budget_unreserve(budget, 4, size);
-
-    unsigned taken[64], n = 0;
-    while (n < 64 && (taken[n] = receive_budget_reserve(budget, 16, 8, size)))
+    BudgetRig rig = budget_begin();
+    ReceiveShare shares[64] = {{0}};
+    unsigned first = take(&rig, &shares[0], 1000), second = take(&rig, &shares[1], 1000);
+    assert_in_range(first, LEAST, rig.fit / 4);
+    assert_in_range(second, LEAST, first);
+    assert_int_equal(take(&rig, &shares[2], LEAST), LEAST);
+    unsigned n = 3;
+    while (n < 64 && take(&rig, &shares[n], 16) > 0)
         n++;
-    assert_in_range(n, 1, 63);
-    assert_int_equal(receive_budget_reserve(budget, 8, 8, size), 8); /* from the control reserve */
-    receive_budget_unreserve(budget, 8, size);
-    while (n > 0)
-        receive_budget_unreserve(budget, taken[--n], size);
-    receive_budget_unreserve(budget, first, size);
-    receive_budget_unreserve(budget, second, size);
-    receive_budget_free(budget); /* asserts that all came back */
-    arena_free(arena);
+    assert_in_range(n, 4, 63);
+    ReceiveStats stats;
+    receive_budget_get_stats(rig.budget, &stats);
+    assert_true(stats.left < LEAST * arena_cost(SIZE)); /* down to the last that can be had */
+    assert_int_equal(stats.sessions, n);
+    receive_share_leave(&shares[n - 1]);
+    assert_int_equal(take(&rig, &shares[n - 1], LEAST), LEAST);
+    budget_end(&rig, shares, n);
+}
+
+static void a_lone_session_grows(void **state)
+{
+    (void)state;
+    BudgetRig rig = budget_begin();
+    ReceiveShare shares[2] = {{0}};
+    unsigned before = take(&rig, &shares[0], 1000);
+    assert_in_range(receive_share_grow(&shares[0]), 1, before); /* at most doubles */
+    grow_fully(&shares[0]);
+    assert_in_range(shares[0].held, rig.fit / 2, rig.fit);
+    assert_false(receive_share_shrink(&shares[0])); /* nobody needs it */
+    take(&rig, &shares[1], 20);
+    work(shares, 2);
+    assert_int_equal(shares[1].held, 20); /* not beyond what it wants */
+    budget_end(&rig, shares, 2);
+}
+
+static void the_old_give_to_the_new(void **state)
+{
+    (void)state;
+    enum { N = 4 };
+    BudgetRig rig = budget_begin();
+    ReceiveShare shares[N] = {{0}};
+    take(&rig, &shares[0], 1000);
+    grow_fully(&shares[0]);
+    unsigned alone = shares[0].held;
+    for (unsigned i = 1; i < N; i++) {
+        assert_true(take(&rig, &shares[i], 1000) >= LEAST);
+        work(shares, i + 1);
+    }
+    assert_true(shares[0].held < alone);
+    for (unsigned i = 0; i < N; i++)
+        assert_in_range(shares[i].held, rig.fit / N * 3 / 4, rig.fit / N);
+    unsigned equal = shares[1].held;
+    for (unsigned i = 2; i < N; i++)
+        receive_share_leave(&shares[i]);
+    grow_fully(&shares[1]);
+    assert_true(shares[1].held > equal); /* what others left is there for those who stay */
+    budget_end(&rig, shares, N);
+}
+
+static void none_has_less_than_the_least(void **state)
+{
+    (void)state;
+    BudgetRig rig = budget_begin();
+    ReceiveShare shares[64] = {{0}};
+    unsigned n = 0;
+    while (n < 64 && take(&rig, &shares[n], 100) > 0)
+        n++;
+    for (unsigned i = 0; i < n; i++)
+        while (receive_share_shrink(&shares[i]))
+            assert_true(shares[i].held >= LEAST);
+    for (; n < 64 && take(&rig, &shares[n], 100) > 0; n++) /* in what was given back */
+        continue;
+    assert_in_range(n, rig.fit / LEAST - 3, rig.fit / LEAST);
+    budget_end(&rig, shares, n);
 }
 
 int main(void)
@@ -272,6 +368,9 @@ int main(void)
         cmocka_unit_test(observers_see_each_chunk_before_use),
         cmocka_unit_test(use_after_free_is_caught),
         cmocka_unit_test(receive_budget_is_shared_fairly),
+        cmocka_unit_test(a_lone_session_grows),
+        cmocka_unit_test(the_old_give_to_the_new),
+        cmocka_unit_test(none_has_less_than_the_least),
     };
     return unit_run(tests);
 }

@@ -169,7 +169,8 @@ static void test_lun(void **state)
         parse(TARGET "[lun iqn.2026-01.org.example:a/7]\npath=/nowhere/x\nsize=1G\ncreate=true\n"
                      "engine=syslet\nengine-options=inline=off;threads=8\nmode=direct\n"
                      "block-size=4096\nwrite-cache=off\nmax-transfer=1M\nserial=S1\n"
-                     "naa=0x3000000000000001\nthin=on\n" LUN "path=/nowhere/y\nread-only=yes\n",
+                     "naa=0x3000000000000001\nthin=on\n" LUN
+                     "path=/nowhere/y\nread-only=yes\nremovable=yes\n",
               &error);
     assert_null(error);
     const ConfigTarget *target = config->targets->pdata[0];
@@ -192,9 +193,11 @@ static void test_lun(void **state)
     assert_string_equal(lun->spec.serial, "S1");
     assert_true(lun->spec.naa == 0x3000000000000001);
     assert_int_equal(lun->spec.thin, LUN_THIN_ON);
+    assert_false(lun->spec.removable);
 
     lun = target->luns->pdata[0]; /* sorted by number, defaults */
     assert_int_equal(lun->spec.number, 0);
+    assert_true(lun->spec.removable);
     assert_true(lun->spec.read_only && lun->spec.write_cache && !lun->spec.create);
     assert_int_equal(lun->spec.mode, AIO_BUFFERED);
     assert_int_equal(lun->spec.block_size, 512);

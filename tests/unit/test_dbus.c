@@ -373,6 +373,8 @@ static void test_sessions(void **state)
     expect_property(f, path, interface, "TargetName", "'" NAME "'");
     expect_property(f, path, interface, "Initiator", "'iqn.2026-01.org.example:host'");
     expect_property(f, path, interface, "PeerAddress", "'127.0.0.1:40000'");
+    expect_property(f, path, interface, "Window", "96");
+    expect_property(f, path, interface, "Loop", "1");
     expect_property(f, path, interface, "Negotiated", "{'MaxBurstLength': <uint32 262144>}");
     assert_int_equal(statistic(f, path, interface, "Commands"), 5);
     g_autoptr(GVariant) dropped = call(f, path, interface, "Drop", NULL);
@@ -438,6 +440,78 @@ static void expect_ctl(Fixture *f, int status, const char *words, const char *pa
         fail_msg("rtgtctl %s printed\n%swithout\n%s", words, text, part);
 }
 
+/* --- memory ------------------------------------------------------------------------------------*/
+
+typedef struct {
+    unsigned receive, arena;
+    guint64 left, limit;
+} Alarms;
+
+static void on_pool_low(GDBusConnection *connection, const char *sender, const char *path,
+                        const char *interface, const char *name, GVariant *arguments, void *arg)
+{
+    (void)connection, (void)sender, (void)path, (void)interface, (void)name;
+    Alarms *alarms = arg;
+    const char *pool;
+    g_variant_get(arguments, "(&stt)", &pool, &alarms->left, &alarms->limit);
+    alarms->receive += strcmp(pool, "receive") == 0;
+    alarms->arena += strcmp(pool, "arena") == 0;
+}
+
+static void wait_for_alarm(const unsigned *alarms)
+{
+    for (gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC; *alarms == 0;) {
+        if (g_get_monotonic_time() > end)
+            fail_msg("no PoolLow");
+        g_main_context_iteration(NULL, FALSE);
+    }
+}
+
+static void exhaust_receive_budget(void)
+{
+    ReceiveShare shares[64] = {{0}};
+    for (unsigned i = 0; i < G_N_ELEMENTS(shares); i++)
+        receive_share_take(&shares[i], fake.host->receive, 8, 8, 8192);
+    for (unsigned i = 0; i < G_N_ELEMENTS(shares); i++)
+        receive_share_leave(&shares[i]);
+}
+
+static void exhaust_arena(void *ended)
+{
+    MemoryClient *client = memory_client_new(fake.host->memory, loop_self());
+    Segment segments[32] = {0};
+    for (unsigned i = 0; i < G_N_ELEMENTS(segments); i++)
+        segment_acquire(client, &segments[i], SEGMENT_MAX);
+    for (unsigned i = G_N_ELEMENTS(segments); i > 0; i--)
+        segment_release(&segments[i - 1]); /* the last first: those that wait are not granted */
+    memory_client_free(client);
+    g_atomic_int_set((gint *)ended, 1);
+}
+
+static void test_pool_low(void **state)
+{
+    Fixture *f = fixture(state);
+    Alarms alarms = {0};
+    gint ended = 0;
+    guint id = g_dbus_connection_signal_subscribe(
+        f->client, BUS_NAME, "org.rtgt.Manager1", "PoolLow", "/org/rtgt/manager", NULL,
+        G_DBUS_SIGNAL_FLAGS_NONE, on_pool_low, &alarms, NULL);
+    expect_property(f, "/org/rtgt/manager", "org.rtgt.Manager1", "IoLoops",
+                    "1"); /* the bus knows */
+    exhaust_receive_budget();
+    wait_for_alarm(&alarms.receive);
+    assert_int_equal(alarms.limit, 4 << 20);
+    assert_true(alarms.left < alarms.limit / 16);
+    exhaust_receive_budget(); /* too soon for another */
+    loop_call(fake.host->io_loops[0], exhaust_arena, &ended);
+    wait_for_alarm(&alarms.arena);
+    assert_true(alarms.left < alarms.limit / 4);
+    assert_int_equal(alarms.receive, 1);
+    while (!g_atomic_int_get(&ended))
+        g_main_context_iteration(NULL, FALSE);
+    g_dbus_connection_signal_unsubscribe(f->client, id);
+}
+
 static void test_ctl_lists(void **state)
 {
     Fixture *f = fixture(state);
@@ -501,7 +575,7 @@ int main(void)
         TEST(test_objects),        TEST(test_manager_properties), TEST(test_target_properties),
         TEST(test_lun_properties), TEST(test_set_engine),         TEST(test_set_engine_refused),
         TEST(test_sessions),       TEST(test_one_daemon_per_bus), TEST(test_ctl_lists),
-        TEST(test_ctl_changes),    TEST(test_ctl_errors),
+        TEST(test_ctl_changes),    TEST(test_ctl_errors),         TEST(test_pool_low),
     };
     return unit_run(tests);
 }

@@ -67,7 +67,7 @@ static void window_delivers_in_order(void **state)
     (void)state;
     CmdWindow w;
     DmPdu a, b, c;
-    cmd_window_init(&w, 0xfffffffe, 5);
+    cmd_window_init(&w, 0xfffffffe, 5, 5);
     assert_int_equal(cmd_window_receive(&w, 0, &c), WINDOW_PARKED);
     assert_int_equal(cmd_window_receive(&w, 0xffffffff, &b), WINDOW_PARKED);
     assert_null(cmd_window_next(&w));
@@ -84,7 +84,7 @@ static void window_drops_outside_and_duplicates(void **state)
     (void)state;
     CmdWindow w;
     DmPdu a, b;
-    cmd_window_init(&w, 10, 3);
+    cmd_window_init(&w, 10, 3, 3);
     assert_int_equal(cmd_window_receive(&w, 9, &a), WINDOW_DROP);
     assert_int_equal(cmd_window_receive(&w, 13, &a), WINDOW_DROP);
     assert_int_equal(cmd_window_receive(&w, 12, &a), WINDOW_PARKED);
@@ -105,7 +105,7 @@ static void window_skips_numbers(void **state)
     (void)state;
     CmdWindow w;
     DmPdu a, b, *pdu;
-    cmd_window_init(&w, 1, 4);
+    cmd_window_init(&w, 1, 4, 4);
     assert_int_equal(cmd_window_receive(&w, 3, &a), WINDOW_PARKED);
     assert_true(cmd_window_skip(&w, 3, &pdu));
     assert_ptr_equal(pdu, &a);
@@ -116,6 +116,31 @@ static void window_skips_numbers(void **state)
     assert_null(cmd_window_next(&w));
     assert_int_equal(w.exp_cmd_sn, 4);
     assert_int_equal(w.max_cmd_sn, 6); /* what was skipped holds no place */
+    cmd_window_clear(&w);
+}
+
+static void window_grows_and_shrinks(void **state)
+{
+    (void)state;
+    CmdWindow w;
+    DmPdu pdus[8];
+    cmd_window_init(&w, 0xfffffffc, 4, 8);
+    for (uint32_t i = 1; i < 4; i++)
+        assert_int_equal(cmd_window_receive(&w, 0xfffffffc + i, &pdus[i]), WINDOW_PARKED);
+    assert_int_equal(cmd_window_receive(&w, 0, &pdus[4]), WINDOW_DROP);
+    cmd_window_grow(&w, 4);
+    for (uint32_t i = 4; i < 8; i++) /* none falls on the place of another */
+        assert_int_equal(cmd_window_receive(&w, 0xfffffffc + i, &pdus[i]), WINDOW_PARKED);
+    assert_int_equal(cmd_window_receive(&w, 4, &pdus[0]), WINDOW_DROP);
+    assert_int_equal(cmd_window_receive(&w, 0xfffffffc, &pdus[0]), WINDOW_DELIVER);
+    for (uint32_t i = 1; i < 8; i++)
+        assert_ptr_equal(cmd_window_next(&w), &pdus[i]);
+    for (uint32_t i = 0; i < 5; i++)
+        cmd_window_shrink(&w);
+    assert_int_equal(w.max_cmd_sn, 3); /* what was on offer stays so */
+    for (uint32_t i = 0; i < 3; i++)
+        cmd_window_open(&w);
+    assert_int_equal(w.size, w.max_cmd_sn - w.exp_cmd_sn + 1);
     cmd_window_clear(&w);
 }
 
@@ -130,6 +155,7 @@ int main(void)
         cmocka_unit_test(window_delivers_in_order),
         cmocka_unit_test(window_drops_outside_and_duplicates),
         cmocka_unit_test(window_skips_numbers),
+        cmocka_unit_test(window_grows_and_shrinks),
     };
     return unit_run(tests);
 }

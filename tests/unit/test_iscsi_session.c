@@ -363,6 +363,54 @@ static void a_closed_window_is_announced_open(void **state)
     assert_int_equal(get_be32(sent->bhs + PDU_MAX_CMD_SN), CMD_SN + 15);
 }
 
+static unsigned window_now(void)
+{
+    return ((SessionRecord *)fake.records->pdata[0])->window;
+}
+
+static uint32_t answer_and_get_max(uint32_t itt)
+{
+    fake_respond(SCSI_GOOD, NULL, 0);
+    return get_be32(expect(ISCSI_SCSI_RESPONSE, itt)->bhs + PDU_MAX_CMD_SN);
+}
+
+static void a_window_used_up_grows(void **state)
+{
+    (void)state;
+    conn->more = 8;
+    for (uint32_t i = 0; i < 7; i++)
+        command(PDU_FINAL, i, 0, 0);
+    assert_int_equal(conn->more, 8); /* there was still a number on offer */
+    command(PDU_FINAL, 7, 0, 0);
+    assert_int_equal(conn->more, 0);
+    assert_int_equal(answer_and_get_max(0), CMD_SN + 15);
+    for (uint32_t i = 8; i < 16; i++)
+        command(PDU_FINAL, i, 0, 0);
+    assert_int_equal(fake_tasks.length, 15);
+    for (uint32_t i = 1; i < 16; i++)
+        assert_int_equal(answer_and_get_max(i), CMD_SN + 15 + i);
+    assert_int_equal(window_now(), 16);
+}
+
+static void a_window_shrinks_as_commands_end(void **state)
+{
+    (void)state;
+    conn->more = 8;
+    for (uint32_t i = 0; i < 8; i++)
+        command(PDU_FINAL, i, 0, 0);
+    conn->scarce = 5;
+    for (uint32_t i = 0; i < 6; i++) /* MaxCmdSN stands still, and never goes back */
+        assert_int_equal(answer_and_get_max(i), CMD_SN + 15);
+    assert_int_equal(answer_and_get_max(6), CMD_SN + 16);
+    answer_and_get_max(7);
+    assert_int_equal(window_now(), 11);
+    for (uint32_t i = 8; i < 19; i++)
+        command(PDU_FINAL, i, 0, 0);
+    assert_int_equal(fake_tasks.length, 11); /* what is on offer is taken */
+    for (uint32_t i = 8; i < 19; i++)
+        fake_respond(SCSI_GOOD, NULL, 0);
+}
+
 static void immediate_commands_are_bounded(void **state)
 {
     (void)state;
@@ -960,6 +1008,8 @@ int main(void)
         SESSION_TEST(commands_outside_the_window_are_ignored),
         SESSION_TEST(window_closes_and_opens),
         SESSION_TEST(a_closed_window_is_announced_open),
+        SESSION_TEST(a_window_used_up_grows),
+        SESSION_TEST(a_window_shrinks_as_commands_end),
         SESSION_TEST(immediate_commands_are_bounded),
         SESSION_TEST(solicited_data_is_asked_for),
         SESSION_TEST(unsolicited_data_is_staged),

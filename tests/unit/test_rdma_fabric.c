@@ -132,7 +132,7 @@ static struct {
     FabricListener *listener;
     Conn *conn;
     unsigned send_slots;
-    atomic_uint accepted, refused;
+    atomic_uint accepted, refused, wrong_keys;
 } rig;
 
 static void recv_done(Recv *recv, int error, uint32_t len)
@@ -207,9 +207,13 @@ static void submit(Conn *conn, enum ibv_wr_opcode opcode, void *memory, uint32_t
                    uint64_t remote, uint32_t key)
 {
     Work *work = &conn->works[conn->submitted++];
+    const Device *device = qp_device(conn->qp);
+    uint32_t lkey = device_lkey(device, memory), sink = device_sink_lkey(device, memory);
+    bool iwarp = device_verbs(device)->device->transport_type == IBV_TRANSPORT_IWARP;
+    rig.wrong_keys += (lkey != sink) != iwarp;
     *work = (Work){.done = work_done};
     work->sge[0] = (struct ibv_sge){
-        .addr = (uintptr_t)memory, .length = len, .lkey = device_lkey(qp_device(conn->qp), memory)};
+        .addr = (uintptr_t)memory, .length = len, .lkey = opcode == IBV_WR_RDMA_READ ? sink : lkey};
     work->wr.opcode = opcode;
     work->wr.num_sge = 1;
     work->wr.wr.rdma.remote_addr = remote;
@@ -344,7 +348,7 @@ static int setup(void **state)
     rig.conn->memory = arena_alloc(rig.arena, BUFFER);
     rig.conn->message = arena_alloc(rig.arena, 64 * (RECVS + 1));
     rig.send_slots = 64;
-    rig.accepted = rig.refused = 0;
+    rig.accepted = rig.refused = rig.wrong_keys = 0;
     *state = rig.conn;
     return 0;
 }
@@ -374,6 +378,7 @@ static void test_read_then_write_in_one_post(void **state)
     check_ended(conn);
     assert_int_equal(conn->sent, 2 * PIECES + 1);
     assert_int_equal(conn->lost, 1);
+    assert_int_equal(rig.wrong_keys, 0);
     assert_non_null(strstr(conn->reason, "disconnected"));
     /* 16 READs at depth 4, then all the WRITEs with the SEND */
     assert_int_equal(conn->counters.posts, PIECES / 4 + 1);

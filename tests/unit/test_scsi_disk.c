@@ -247,6 +247,61 @@ static void many_at_once(void **state)
     assert_int_equal(stats.engine.submitted, N);
 }
 
+static void make_null(LunSpec *spec)
+{
+    spec->path = NULL;
+    spec->engine = aio_engine_find("null");
+    spec->size = 8 * MIB;
+}
+
+static bool is_zero(const uint8_t *data, size_t len)
+{
+    return data[0] == 0 && memcmp(data, data + 1, len - 1) == 0;
+}
+
+static void note_managed(TmfResponse response, void *arg)
+{
+    (void)response, (void)arg;
+}
+
+static void zeros_take_no_memory(void **state)
+{
+    (void)state;
+    Scsi *s = scsi_new(make_null);
+    const uint8_t *zeros = memory_zeros(s->memory);
+    uint32_t len = 2 * MIB + BLOCK;
+    ArenaStats before, during;
+    MemoryStats memory;
+    uint8_t cdb[16];
+    expect(s->nexus, CDB(0, 0, 0, 0, 0, 0), 0, SENSE_POWER_ON_RESET);
+    g_autofree uint8_t *data = pattern(4 * BLOCK, 5);
+    expect_out(s->nexus, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 4, 0), data, 4 * BLOCK, 0);
+    arena_get_stats(s->arena, &before);
+
+    cdb_rw16(cdb, 0x88, 0, len / BLOCK);
+    Cmd *cmd = cmd_new(s->nexus, cdb, 16);
+    cmd->task.data_in_len = len - 100; /* a residual within the last block */
+    cmd->hold = true;
+    cmd_submit(cmd);
+    assert_int_equal(cmd->moves, 2); /* at once */
+    arena_get_stats(s->arena, &during);
+    memory_get_stats(s->memory, &memory);
+    assert_int_equal(during.in_use, before.in_use);
+    assert_int_equal(memory.admitted, 0);
+    for (int i = 0; i < cmd->held[0]->iovcnt; i++)
+        assert_ptr_equal(cmd->held[0]->iov[i].iov_base, zeros);
+    nexus_manage(s->nexus, TMF_ABORT_TASK, 0, cmd->task.tag, note_managed, NULL);
+    cmd_wait(cmd);
+    cmd_free(cmd);
+
+    cmd = cmd_run(s->nexus, cdb, 16, len - 100);
+    assert_int_equal(cmd_sense(cmd), 0);
+    assert_int_equal(cmd->in->len, len - 100);
+    assert_true(is_zero(cmd->in->data, cmd->in->len));
+    cmd_free(cmd);
+    scsi_free(s); /* asserts that the zeros are zeros */
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, scsi_setup, scsi_teardown)
 
 int main(void)
@@ -264,6 +319,7 @@ int main(void)
         TEST(stream_16_mib),
         TEST(immediate_data),
         TEST(many_at_once),
+        cmocka_unit_test(zeros_take_no_memory),
     };
     return unit_run(tests);
 }

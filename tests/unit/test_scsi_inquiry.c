@@ -198,18 +198,22 @@ static Cmd *report_opcodes(Scsi *s, uint8_t options, uint8_t opcode, uint8_t act
 static void all_opcodes(void **state)
 {
     Scsi *s = *state;
+    const Command *offered[256];
+    unsigned count = 0;
+    for (unsigned i = 0; i < commands_count; i++)
+        if (command_offered(&commands[i], s->lun))
+            offered[count++] = &commands[i];
+    assert_in_range(count, 1, commands_count - 1); /* no SANITIZE on a file with holes */
     for (unsigned rctd = 0; rctd < 2; rctd++) {
         Cmd *cmd = report_opcodes(s, rctd ? 0x80 : 0, 0, 0);
         unsigned size = rctd ? 20 : 8;
         const uint8_t *p = cmd->in->data + 4, *end = cmd->in->data + cmd->in->len;
         assert_int_equal(get_be32(cmd->in->data), end - p);
-        for (unsigned i = 0; i < commands_count; i++) {
-            if (commands[i].opcode == 0x9c) /* WRITE ATOMIC: not on a buffered file */
-                continue;
+        for (unsigned i = 0; i < count; i++) {
             assert_true(p + size <= end);
-            assert_int_equal(p[0], commands[i].opcode);
-            assert_int_equal(get_be16(p + 2), commands[i].action);
-            assert_int_equal(p[5], (rctd ? 2 : 0) | commands[i].has_action);
+            assert_int_equal(p[0], offered[i]->opcode);
+            assert_int_equal(get_be16(p + 2), offered[i]->action);
+            assert_int_equal(p[5], (rctd ? 2 : 0) | offered[i]->has_action);
             if (rctd)
                 assert_int_equal(get_be16(p + 8), 10);
             p += size;
@@ -266,10 +270,6 @@ static void task_management(void **state)
 static void small_commands(void **state)
 {
     Scsi *s = *state;
-    expect(s->nexus, CDB(0x1b, 0, 0, 0, 1, 0), 0, 0);
-    expect(s->nexus, CDB(0x1b, 0, 0, 0, 2, 0), 0, SENSE_INVALID_FIELD_IN_CDB); /* eject */
-    expect(s->nexus, CDB(0x1b, 0, 0, 0, 0x11, 0), 0, SENSE_INVALID_FIELD_IN_CDB);
-    expect(s->nexus, CDB(0x1e, 0, 0, 0, 1, 0), 0, 0);
     expect(s->nexus, CDB(0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 0);
     expect(s->nexus, CDB(0x91, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0), 0, 0);
     expect(s->nexus, CDB(0x35, 0, 0xff, 0, 0, 0, 0, 0, 0, 0), 0, SENSE_LBA_OUT_OF_RANGE);

@@ -38,6 +38,14 @@ static void each_page(void **state)
     cmd = sense_6(s, 8, 0x0a, 0xff);
     assert_int_equal(cmd->in->len, 4 + 12 + 32);
     cmd_free(cmd);
+    cmd = sense_6(s, 8, 0x3f, 1); /* reserved */
+    assert_int_equal(cmd_sense(cmd), SENSE_INVALID_FIELD_IN_CDB);
+    assert_int_equal(get_be16(cmd->task.sense + 16), 3);
+    cmd_free(cmd);
+    cmd = sense_6(s, 8, 0x08, 1);
+    assert_int_equal(cmd_sense(cmd), SENSE_INVALID_FIELD_IN_CDB);
+    assert_int_equal(get_be16(cmd->task.sense + 16), 3);
+    cmd_free(cmd);
     cmd = sense_6(s, 8, 0x05, 0);
     assert_int_equal(cmd_sense(cmd), SENSE_INVALID_FIELD_IN_CDB);
     cmd_free(cmd);
@@ -96,6 +104,8 @@ static void write_cache_off_and_on(void **state)
     assert_false(lun_write_cache(s->lun));
     expect(s->nexus, TUR, 0, 0);
     expect(other, TUR, 0, SENSE_MODE_PARAMETERS_CHANGED);
+    assert_int_equal(select_6(s->nexus, list, sizeof list), 0); /* nothing changes by it */
+    expect(other, TUR, 0, 0);
     list[6] = 0x04;
     assert_int_equal(select_6(s->nexus, list, sizeof list), 0);
     assert_true(lun_write_cache(s->lun));

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sense data, unit attention queues, LUN addressing, and the command table. */
+/* Sense data, LUN addressing, and the command table. */
 #include "tests/unit/unit.h"
 
 #include "core/base/bytes.h"
 #include "core/scsi/command.h"
 #include "core/scsi/sense.h"
 #include "core/scsi/target.h"
-#include "core/scsi/unit_attention.h"
 
 #include <glib.h>
 
@@ -89,40 +88,6 @@ static void failed_copies(void **state)
     assert_int_equal(s[23], SCSI_TASK_ABORTED);
 }
 
-static void attentions_in_order(void **state)
-{
-    (void)state;
-    UnitAttentions a = {0};
-    assert_false(unit_attentions_pending(&a));
-    unit_attentions_add(&a, SENSE_MODE_PARAMETERS_CHANGED);
-    unit_attentions_add(&a, SENSE_LUNS_CHANGED);
-    unit_attentions_add(&a, SENSE_MODE_PARAMETERS_CHANGED);
-    assert_int_equal(a.count, 2);
-    unit_attentions_drop(&a, SENSE_CAPACITY_CHANGED);
-    assert_int_equal(unit_attentions_take(&a), SENSE_MODE_PARAMETERS_CHANGED);
-    unit_attentions_drop(&a, SENSE_LUNS_CHANGED);
-    assert_false(unit_attentions_pending(&a));
-    assert_int_equal(unit_attentions_take(&a), SENSE_NO_SENSE);
-}
-
-static void reset_supersedes(void **state)
-{
-    (void)state;
-    UnitAttentions a = {0};
-    unit_attentions_add(&a, SENSE_LUNS_CHANGED);
-    unit_attentions_add(&a, SENSE_DEVICE_RESET);
-    unit_attentions_add(&a, SENSE_CAPACITY_CHANGED);
-    assert_int_equal(unit_attentions_take(&a), SENSE_DEVICE_RESET);
-    assert_int_equal(unit_attentions_take(&a), SENSE_CAPACITY_CHANGED);
-    unit_attentions_add(&a, SENSE_POWER_ON_RESET);
-    unit_attentions_add(&a, SENSE_DEVICE_RESET);
-    assert_int_equal(unit_attentions_take(&a), SENSE_POWER_ON_RESET);
-    assert_false(unit_attentions_pending(&a));
-    for (unsigned i = 0; i < 2 * UNIT_ATTENTIONS_MAX; i++)
-        unit_attentions_add(&a, SENSE_CODE(6, 0x3f, i));
-    assert_int_equal(a.count, UNIT_ATTENTIONS_MAX);
-}
-
 static void lun_fields(void **state)
 {
     (void)state;
@@ -186,8 +151,6 @@ int main(void)
         cmocka_unit_test(fixed_format),
         cmocka_unit_test(descriptor_format),
         cmocka_unit_test(failed_copies),
-        cmocka_unit_test(attentions_in_order),
-        cmocka_unit_test(reset_supersedes),
         cmocka_unit_test(lun_fields),
         cmocka_unit_test(table_is_sorted_and_complete),
         cmocka_unit_test(each_reserved_bit_is_found),

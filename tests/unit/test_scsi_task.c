@@ -120,7 +120,7 @@ static void unknown_commands(void **state)
 {
     Scsi *s = *state;
     expect(s->nexus, CDB(0xff, 0, 0, 0, 0, 0), 0, SENSE_INVALID_OPCODE);
-    expect(s->nexus, CDB(0x9e, 0x1f, 0, 0, 0, 0), 0, SENSE_INVALID_OPCODE); /* service action */
+    expect(s->nexus, CDB(0x9e, 0x1f, 0, 0, 0, 0), 0, SENSE_INVALID_FIELD_IN_CDB); /* no action */
     Cmd *cmd = cmd_new(s->nexus, CDB(0x88, 0, 0, 0, 0, 0, 0, 0, 0, 0));
     cmd->task.cdb_len = 10;
     cmd_submit(cmd);

@@ -87,6 +87,42 @@ static void segment_is_a_list_of_buffers(void **state)
     rig_deinit(&rig);
 }
 
+static void count_fall(void *arg, size_t left)
+{
+    (void)left;
+    ++*(unsigned *)arg;
+}
+
+static void scarcity_is_told_once(void **state)
+{
+    (void)state;
+    Rig rig;
+    unsigned falls = 0;
+    Named segments[8];
+    rig_init(&rig, 8 * MIB);
+    memory_watch(rig.memory, count_fall, &falls);
+    MemoryClient *client = memory_client_new(rig.memory, rig.main);
+    for (unsigned i = 0; i < 7; i++)
+        assert_true(acquire(client, &segments[i], 'x', MIB));
+    assert_int_equal(falls, 0);
+    assert_false(acquire(client, &segments[7], 'x', MIB)); /* its cost is more than its length */
+    assert_int_equal(falls, 1);
+    for (unsigned i = 7; i > 5; i--)
+        segment_release(&segments[i].segment);
+    for (unsigned i = 6; i < 8; i++)
+        acquire(client, &segments[i], 'x', MIB);
+    assert_int_equal(falls, 1); /* there was not enough in between */
+    for (unsigned i = 8; i > 4; i--)
+        segment_release(&segments[i - 1].segment);
+    for (unsigned i = 4; i < 8; i++)
+        acquire(client, &segments[i], 'x', MIB);
+    assert_int_equal(falls, 2);
+    for (unsigned i = 8; i > 0; i--)
+        segment_release(&segments[i - 1].segment);
+    memory_client_free(client);
+    rig_deinit(&rig);
+}
+
 static void waiters_are_served_in_order_and_fairly(void **state)
 {
     (void)state;
@@ -252,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segment_is_a_list_of_buffers),
+        cmocka_unit_test(scarcity_is_told_once),
         cmocka_unit_test(waiters_are_served_in_order_and_fairly),
         cmocka_unit_test(small_one_does_not_overtake_a_large_one),
         cmocka_unit_test(nobody_starves_across_loops),

@@ -141,6 +141,7 @@ static char *lun_flags(const ClientObject *lun)
 {
     const char *sync_error = object_string(lun, "SyncError");
     return g_strconcat(object_bool(lun, "ReadOnly") ? "read-only " : "",
+                       object_bool(lun, "Removable") ? "removable " : "",
                        object_bool(lun, "WriteCache") ? "write-cache " : "",
                        object_bool(lun, "Hung") ? "HUNG " : "", *sync_error ? "SYNC ERROR: " : "",
                        sync_error, NULL);
@@ -181,8 +182,8 @@ bool command_session_list(const Request *request, GError **error)
         return true;
     }
     static const char *const headings[] = {">ID",   "TRANSPORT", "INITIATOR", "ADDRESS",
-                                           ">LOOP", "TARGET",    NULL};
-    g_autoptr(Table) table = table_new(6, headings);
+                                           ">LOOP", ">WINDOW",   "TARGET",    NULL};
+    g_autoptr(Table) table = table_new(7, headings);
     g_autoptr(GArray) sessions = client_objects(request->client, "Session1");
     for (guint i = 0; i < sessions->len; i++) {
         const ClientObject *session = &g_array_index(sessions, ClientObject, i);
@@ -192,6 +193,7 @@ bool command_session_list(const Request *request, GError **error)
         table_add(table, g_strdup(object_string(session, "Initiator")));
         table_add(table, g_strdup(object_string(session, "PeerAddress")));
         table_add_number(table, object_number(session, "Loop"));
+        table_add_number(table, object_number(session, "Window"));
         table_add(table, g_strdup(*target ? target : "(discovery)"));
     }
     print_table(table);

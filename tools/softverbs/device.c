@@ -95,7 +95,8 @@ EXPORT int ibv_query_device(struct ibv_context *c, struct ibv_device_attr *a)
     a->device_cap_flags = IBV_DEVICE_RC_RNR_NAK_GEN | IBV_DEVICE_SRQ_RESIZE |
                           IBV_DEVICE_MEM_WINDOW | IBV_DEVICE_MEM_WINDOW_TYPE_2B |
                           IBV_DEVICE_MEM_MGT_EXTENSIONS | IBV_DEVICE_SYS_IMAGE_GUID;
-    a->max_sge = a->max_sge_rd = SV_MAX_SGE;
+    a->max_sge = SV_MAX_SGE;
+    a->max_sge_rd = g.iwarp ? 1 : SV_MAX_SGE;
     a->max_cq = SV_MAX_CQ - 1;
     a->max_cqe = SV_MAX_CQE;
     a->max_mr = a->max_mw = SV_MAX_MR - 1;

@@ -98,6 +98,7 @@ static void read_env(void)
     g.reject_ms = env_ms("SOFTVERBS_REJECT_MS", 50) / 1000000;
     s = getenv("SOFTVERBS_LINK");
     g.link_ib = s && !strcasecmp(s, "ib");
+    g.iwarp = s && !strcasecmp(s, "iwarp");
 }
 
 /* Where the processes meet. */
@@ -171,8 +172,8 @@ static int init_once(void)
     r = take_slot();
     if (r)
         return r;
-    g.dev.node_type = IBV_NODE_CA;
-    g.dev.transport_type = IBV_TRANSPORT_IB;
+    g.dev.node_type = g.iwarp ? IBV_NODE_RNIC : IBV_NODE_CA;
+    g.dev.transport_type = g.iwarp ? IBV_TRANSPORT_IWARP : IBV_TRANSPORT_IB;
     strcpy(g.dev.name, "softverbs0");
     strcpy(g.dev.dev_name, "uverbs0");
     strcpy(g.dev.dev_path, "/sys/class/infiniband_verbs/uverbs0");

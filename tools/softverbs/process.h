@@ -15,7 +15,7 @@ struct sv_srq;
 extern struct sv_global {
     struct sv_arena *a;
     int arenafd, kickfd, epfd, lockfd, procfd;
-    bool strict, poison, link_ib, gone, yield, dreq_flush;
+    bool strict, poison, link_ib, iwarp, gone, yield, dreq_flush;
     uint64_t retry_ns, timewait_ns, cm_timeout_ns;
     int reject_ms;
     char dir[80];

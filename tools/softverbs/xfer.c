@@ -60,8 +60,16 @@ int sv_xfer_status(int e, int fault)
     return !e ? IBV_WC_SUCCESS : e == ESRCH ? IBV_WC_RETRY_EXC_ERR : fault;
 }
 
+/* What the sink of an RDMA READ must allow: on iWARP the answer is a write from outside. */
+static uint32_t sink_access(void)
+{
+    return IBV_ACCESS_LOCAL_WRITE | (g.iwarp ? IBV_ACCESS_REMOTE_WRITE : 0);
+}
+
 int sv_gather(struct sv_qp *qp, const struct ibv_send_wr *wr, bool local_write, struct sv_op *o)
 {
+    uint32_t need = local_write ? sink_access() : 0;
+
     o->n = 0;
     o->len = 0;
     for (int i = 0; i < wr->num_sge; i++) {
@@ -72,13 +80,13 @@ int sv_gather(struct sv_qp *qp, const struct ibv_send_wr *wr, bool local_write, 
             continue;
         m = sv_own_mr(s->lkey, qp->sh->pd);
         if (unlikely(!m || s->addr < m->iova || s->length > m->len ||
-                     s->addr - m->iova > m->len - s->length ||
-                     (local_write && !(m->access & IBV_ACCESS_LOCAL_WRITE)))) {
+                     s->addr - m->iova > m->len - s->length || (m->access & need) != need)) {
             const char *why = "bad lkey or PD";
 
             if (m)
-                why = local_write && !(m->access & IBV_ACCESS_LOCAL_WRITE) ? "MR lacks LOCAL_WRITE"
-                                                                           : "outside its MR";
+                why = need & ~m->access & IBV_ACCESS_LOCAL_WRITE    ? "MR lacks LOCAL_WRITE"
+                      : need & ~m->access & IBV_ACCESS_REMOTE_WRITE ? "MR lacks REMOTE_WRITE"
+                                                                    : "outside its MR";
             sv_diag("QP 0x%x: send WR %#lx, SGE %d (addr %#lx len %u lkey %#x): %s",
                     qp->x.qp_base.qp_num, (unsigned long)wr->wr_id, i, (unsigned long)s->addr,
                     s->length, s->lkey, why);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Log pages as a table. */
+#include "core/scsi/log_sense.h"
+
+#include "core/base/bytes.h"
+#include "core/scsi/reply.h"
+#include "core/scsi/task_impl.h"
+
+#include <string.h>
+
+#define LOG_MAX 256
+#define HEADER  4
+
+enum { DS = 0x80, SPF = 0x40, ALL_SUBPAGES = 0xff };
+enum { COUNTER = 0x22, BINARY_LIST = 0x23 }; /* TSD, and a counter without bounds, or a list */
+enum { CUMULATIVE = 1, DEFAULT_CUMULATIVE = 3 };
+
+typedef struct {
+    uint8_t code, subcode;
+    uint16_t last_parameter;
+    bool counters; /* of which there are current and default values, but no thresholds */
+    /* Writes the parameters from `first` on, returns their length. */
+    unsigned (*build)(const Task *task, uint16_t first, uint8_t *p);
+} LogPage;
+
+static unsigned supported(const Task *task, uint16_t first, uint8_t *p);
+static unsigned supported_subpages(const Task *task, uint16_t first, uint8_t *p);
+
+static uint8_t *put_parameter(uint8_t *p, uint16_t code, uint8_t control, uint8_t len)
+{
+    put_be16(p, code);
+    p[2] = control;
+    p[3] = len;
+    return p + 4;
+}
+
+/* --- error counters: parameters 0 to 4 are of errors that were corrected, of which the store tells
+ * nothing; 5 are bytes, 6 errors that were not ---------------------------------------------------
+ */
+
+enum { TOTAL_BYTES = 5, TOTAL_UNCORRECTED = 6 };
+
+static unsigned put_counters(const Task *task, uint16_t first, uint64_t bytes, uint64_t errors,
+                             uint8_t *p)
+{
+    bool current = task->cdb[2] >> 6 == CUMULATIVE;
+    unsigned n = 0;
+    for (uint16_t code = first; code <= TOTAL_UNCORRECTED; code++, n += 12) {
+        uint64_t value = code == TOTAL_BYTES ? bytes : code == TOTAL_UNCORRECTED ? errors : 0;
+        put_be64(put_parameter(p + n, code, COUNTER, 8), current ? value : 0);
+    }
+    return n;
+}
+
+static unsigned write_errors(const Task *task, uint16_t first, uint8_t *p)
+{
+    LunStats stats;
+    lun_get_stats(task_lun(task), &stats);
+    return put_counters(task, first, stats.write_bytes, stats.write_errors, p);
+}
+
+static unsigned read_errors(const Task *task, uint16_t first, uint8_t *p)
+{
+    LunStats stats;
+    lun_get_stats(task_lun(task), &stats);
+    return put_counters(task, first, stats.read_bytes, stats.read_errors, p);
+}
+
+/* --- the others ------------------------------------------------------------------------------- */
+
+/* No endurance is known to be used up. */
+static unsigned solid_state_media(const Task *task, uint16_t first, uint8_t *p)
+{
+    (void)task, (void)first;
+    put_parameter(p, 1, BINARY_LIST, 4);
+    return 8;
+}
+
+static unsigned informational_exceptions(const Task *task, uint16_t first, uint8_t *p)
+{
+    enum { TEMPERATURE_UNKNOWN = 0xff };
+    (void)task, (void)first;
+    put_parameter(p, 0, BINARY_LIST, 4)[2] = TEMPERATURE_UNKNOWN;
+    return 8;
+}
+
+static const LogPage pages[] = {
+    {0x00, 0x00, UINT16_MAX, false, supported},
+    {0x00, ALL_SUBPAGES, UINT16_MAX, false, supported_subpages},
+    {0x02, 0x00, TOTAL_UNCORRECTED, true, write_errors},
+    {0x03, 0x00, TOTAL_UNCORRECTED, true, read_errors},
+    {0x11, 0x00, 1, false, solid_state_media},
+    {0x2f, 0x00, 0, false, informational_exceptions},
+};
+
+static unsigned supported(const Task *task, uint16_t first, uint8_t *p)
+{
+    unsigned n = 0;
+    (void)task, (void)first;
+    for (size_t i = 0; i < G_N_ELEMENTS(pages); i++)
+        if (pages[i].subcode == 0)
+            p[n++] = pages[i].code;
+    return n;
+}
+
+static unsigned supported_subpages(const Task *task, uint16_t first, uint8_t *p)
+{
+    (void)task, (void)first;
+    for (size_t i = 0; i < G_N_ELEMENTS(pages); i++) {
+        p[2 * i] = pages[i].code;
+        p[2 * i + 1] = pages[i].subcode;
+    }
+    return 2 * G_N_ELEMENTS(pages);
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static const LogPage *find_page(const Task *task)
+{
+    uint8_t code = task->cdb[2] & 0x3f, subcode = task->cdb[3];
+    for (size_t i = 0; i < G_N_ELEMENTS(pages); i++)
+        if (pages[i].code == code && pages[i].subcode == subcode)
+            return &pages[i];
+    return NULL;
+}
+
+static bool code_known(uint8_t code)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(pages); i++)
+        if (pages[i].code == code)
+            return true;
+    return false;
+}
+
+static unsigned log_data(Task *task, uint8_t *p)
+{
+    const LogPage *page = find_page(task);
+    unsigned len = page->build(task, get_be16(task->cdb + 5), p + HEADER);
+    p[0] = page->code | (page->subcode ? SPF : 0) | (page->counters ? DS : 0);
+    p[1] = page->subcode;
+    put_be16(p + 2, (uint16_t)len);
+    return HEADER + len;
+}
+
+void log_sense_run(Task *task)
+{
+    const uint8_t *cdb = task->cdb;
+    const LogPage *page = find_page(task);
+    unsigned control = cdb[2] >> 6;
+    if (!page)
+        task_fail_cdb(task, code_known(cdb[2] & 0x3f) ? 3 : 2, code_known(cdb[2] & 0x3f) ? 7 : 5);
+    else if (page->counters && control != CUMULATIVE && control != DEFAULT_CUMULATIVE)
+        task_fail_cdb(task, 2, 7);
+    else if (get_be16(cdb + 5) > page->last_parameter)
+        task_fail_cdb(task, 5, 7);
+    else
+        reply(task, LOG_MAX, get_be16(cdb + 7), log_data);
+}
