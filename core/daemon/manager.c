@@ -322,6 +322,7 @@ Manager *manager_new(const Config *config, GError **error)
                                         .n_io_loops = manager->n_loops,
                                         .memory = manager->memory,
                                         .receive = manager->receive,
+                                        .secrets = manager->config->secrets,
                                         .state = manager->state,
                                         .session_added = session_added,
                                         .session_removed = session_removed,

@@ -411,12 +411,15 @@ void session_retire(IscsiSession *session, DmPdu *pdu)
         send_nop_in(session, ISCSI_NO_TAG);
 }
 
-/* ErrorRecoveryLevel 0: the lost PDU may have been a command, whose number would be missed for
- * ever; the session ends after the Reject (7143 7.8, 7.1.5). */
+/* The PDU is gone, the session goes on (7143 7.8). Of data, the command it belonged to fails: what
+ * was solicited, the datamover tells itself. Of a numbered request, its number is missing until the
+ * initiator sends it again or ends the session (7.2.1). */
 void session_bad_digest(IscsiSession *session, const uint8_t bhs[ISCSI_BHS_LEN])
 {
     if (session->quiet)
         return;
+    session->heard = true;
     session_reject(session, REJECT_DATA_DIGEST, bhs);
-    session_fail(session, "data digest error");
+    if (pdu_opcode(bhs) == ISCSI_DATA_OUT && pdu_ttt(bhs) == ISCSI_NO_TAG)
+        unsolicited_spoilt(session, bhs);
 }
