@@ -360,16 +360,19 @@ static void grow_window(IscsiSession *session)
     note_window(session);
 }
 
-static bool is_used_up(const IscsiSession *session)
+/* The initiator sent this when it had seen the answers up to its ExpStatSN, so what it knew of
+ * MaxCmdSN lacks the places that the later ones offer: with those its window was used up. */
+static bool wants_more(const IscsiSession *session, const DmPdu *pdu)
 {
-    return serial_before(session->told_max, session->window.exp_cmd_sn);
+    uint32_t unseen = session->stat_sn - pdu_exp_stat_sn(pdu->bhs);
+    return serial_before(session->told_max - unseen, session->window.exp_cmd_sn);
 }
 
 static void receive_numbered(IscsiSession *session, DmPdu *pdu)
 {
     switch (cmd_window_receive(&session->window, pdu_cmd_sn(pdu->bhs), pdu)) {
     case WINDOW_DELIVER:
-        if (is_used_up(session))
+        if (wants_more(session, pdu))
             grow_window(session);
         deliver(session, pdu);
         session_advance(session);
@@ -395,6 +398,11 @@ void session_receive(IscsiSession *session, DmPdu *pdu)
     } else {
         deliver(session, pdu);
     }
+}
+
+static bool is_used_up(const IscsiSession *session)
+{
+    return serial_before(session->told_max, session->window.exp_cmd_sn);
 }
 
 /* Where the window was closed when the initiator last heard of it, and nothing is left that would

@@ -14,6 +14,7 @@ static Fake fake;
 static FakeConn *conn;
 static TransportTarget *target;
 static uint32_t cmd_sn;
+static uint32_t exp_stat_sn; /* the answers before it were seen */
 static uint8_t buffer[8192];
 
 static int log_in_with(const char *keys)
@@ -24,6 +25,7 @@ static int log_in_with(const char *keys)
         &(TransportTargetSpec){.name = TARGET, .scsi = fake_scsi_target, .allow_all = true}, NULL);
     conn = fake_connect(&fake);
     cmd_sn = CMD_SN;
+    exp_stat_sn = 1; /* the login's was 0 */
     return fake_login_to(&fake, conn, "iqn.i", 1, TARGET, keys) ? 0 : -1;
 }
 
@@ -71,6 +73,7 @@ static void put_command(uint8_t bhs[ISCSI_BHS_LEN], uint32_t sn, uint8_t flags, 
     pdu_begin(bhs, ISCSI_SCSI_COMMAND, flags, itt);
     put_be32(bhs + COMMAND_EDTL, edtl);
     put_be32(bhs + PDU_CMD_SN, sn);
+    put_be32(bhs + PDU_EXP_STAT_SN, exp_stat_sn);
     bhs[COMMAND_CDB] = 0x28;
 }
 
@@ -390,6 +393,24 @@ static void a_window_used_up_grows(void **state)
     for (uint32_t i = 1; i < 16; i++)
         assert_int_equal(answer_and_get_max(i), CMD_SN + 15 + i);
     assert_int_equal(window_now(), 16);
+}
+
+/* Commands that were answered count while the initiator cannot know of it: it waits for a place. */
+static void answers_on_their_way_use_the_window_up(void **state)
+{
+    (void)state;
+    conn->more = 8;
+    for (uint32_t i = 0; i < 12; i++) {
+        command(PDU_FINAL, i, 0, 0);
+        answer_and_get_max(i);
+        exp_stat_sn++;
+    }
+    assert_int_equal(conn->more, 8); /* one at a time */
+    for (uint32_t i = 12; i < 20 && conn->more; i++) {
+        command(PDU_FINAL, i, 0, 0);
+        answer_and_get_max(i);
+    }
+    assert_int_equal(conn->more, 0);
 }
 
 static void a_window_shrinks_as_commands_end(void **state)
@@ -1009,6 +1030,7 @@ int main(void)
         SESSION_TEST(window_closes_and_opens),
         SESSION_TEST(a_closed_window_is_announced_open),
         SESSION_TEST(a_window_used_up_grows),
+        SESSION_TEST(answers_on_their_way_use_the_window_up),
         SESSION_TEST(a_window_shrinks_as_commands_end),
         SESSION_TEST(immediate_commands_are_bounded),
         SESSION_TEST(solicited_data_is_asked_for),
