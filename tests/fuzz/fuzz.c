@@ -12,10 +12,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc, (void)argv;
     /* Foreign bytes may cause warnings, which are dropped, but no failed g_return_if_fail(). */
     g_log_set_always_fatal(G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL);
-    g_log_set_handler("rtgt",
-                      G_LOG_LEVEL_WARNING | G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_INFO |
-                          G_LOG_LEVEL_DEBUG,
-                      drop_message, NULL);
+    g_log_set_handler(
+        "rtgt", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG,
+        drop_message, NULL);
     return 0;
 }
 

@@ -59,12 +59,11 @@ static Lun *make_lun(World *world, unsigned number, uint8_t options)
 
 static Nexus *make_nexus(const Run *run, unsigned i, bool attentions)
 {
-    static const char *const names[NEXUSES] = {"iqn.a,i,0x000000000001",
-                                               "iqn.b,i,0x000000000001"};
+    static const char *const names[NEXUSES] = {"iqn.a,i,0x000000000001", "iqn.b,i,0x000000000001"};
     uint8_t id[28] = {0x45, 0, 0, 24};
     memcpy(id + 4, names[i], strlen(names[i]));
-    Nexus *nexus = nexus_new(run->target, run->world->loop, run->world->memory, names[i], id,
-                             sizeof id);
+    Nexus *nexus =
+        nexus_new(run->target, run->world->loop, run->world->memory, names[i], id, sizeof id);
     nexus_set_port(nexus, (uint16_t)(i + 1));
     for (unsigned lun = 0; lun < LUNS && !attentions; lun++) {
         Cmd *cmd = cmd_new(nexus, CDB(0, 0, 0, 0, 0, 0));
@@ -151,7 +150,7 @@ static void run_command(Run *run, uint8_t how, ByteReader *input)
 {
     static const uint32_t rooms[] = {0, 4, 36, 64, 255, 512, 4096, 65536};
     uint8_t sizes = byte_reader_u8(input);
-    size_t out_len = MIN(byte_reader_be16(input), OUT_MAX), cdb_len = 16;
+    size_t out_len = byte_reader_be16(input) % (OUT_MAX + 1), cdb_len = 16;
     const uint8_t *cdb = fuzz_take(input, &cdb_len);
     Cmd *cmd = cmd_new(run->nexuses[how & RECORD_NEXUS], cdb, (unsigned)cdb_len);
     Task *task = &cmd->task;
