@@ -18,6 +18,7 @@
 #define BURST       4096u
 #define SEGMENT     8192u
 #define DATA_MAX    12000u /* bytes of a record's data segment: longer ones than allowed, too */
+#define PIECES_MAX  80u    /* of a PDU; the rest comes at once */
 #define FRAME_MAX   (ISCSI_BHS_LEN + 12 + DATA_MAX + 3 + 2 * DIGEST_LEN)
 
 /* The options of an input. */
@@ -169,8 +170,9 @@ static void turn(const Run *run)
 
 static void send_pieces(const Run *run, const uint8_t *bytes, size_t len, size_t piece)
 {
-    while (len > 0 && !run->terminated) {
-        ssize_t n = send(run->peer, bytes, MIN(len, piece), MSG_NOSIGNAL);
+    for (unsigned sent = 0; len > 0 && !run->terminated; sent++) {
+        size_t now = sent < PIECES_MAX ? MIN(len, piece) : len;
+        ssize_t n = send(run->peer, bytes, now, MSG_NOSIGNAL);
         if (n > 0) {
             bytes += n;
             len -= (size_t)n;
