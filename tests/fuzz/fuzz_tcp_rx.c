@@ -14,6 +14,7 @@
 
 #define RECORDS_MAX 64u
 #define MOVES_MAX   4u
+#define PIECES_MIN  4u /* bytes that make three pieces */
 #define MOVE_MAX    16384u
 #define BURST       4096u
 #define SEGMENT     8192u
@@ -73,10 +74,10 @@ static void moved(DmMove *base, int error)
     command->conn->dm->release_pdu(command);
 }
 
-/* Three pieces of different lengths. */
+/* Three pieces of different lengths, none empty. */
 static void cut(Move *move, uint32_t len)
 {
-    uint32_t first = len / 3, second = len / 2;
+    uint32_t first = len / 3, second = first + len / 4;
     move->iov[0] = (struct iovec){move->memory, first};
     move->iov[1] = (struct iovec){move->memory + first, second - first};
     move->iov[2] = (struct iovec){move->memory + second, len - second};
@@ -89,7 +90,7 @@ static bool start_move(Run *run, DmPdu *pdu)
     Move *move = run->moves;
     while (move < run->moves + MOVES_MAX && move->base.command)
         move++;
-    if (len < 3 || move == run->moves + MOVES_MAX ||
+    if (len < PIECES_MIN || move == run->moves + MOVES_MAX ||
         !(pdu->bhs[PDU_FLAGS] & (COMMAND_WRITE | COMMAND_READ)))
         return false;
     *move = (Move){.memory = g_malloc0(len)};
