@@ -63,9 +63,10 @@ typedef struct {
     bool bad;
 } ByteReader;
 
+/* NULL with 0 is allowed. */
 static inline ByteReader byte_reader(const void *data, size_t len)
 {
-    const uint8_t *p = data;
+    const uint8_t *p = data ? data : (const uint8_t *)"";
     return (ByteReader){.at = p, .end = p + len};
 }
 

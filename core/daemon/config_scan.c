@@ -105,7 +105,8 @@ ConfigScan *config_scan_new(const char *text, gsize len, ConfigReport *report)
         unsound(&pass, NULL, NULL, "contains a NUL byte: this is no text file");
         return scan;
     }
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autofree char *whole = g_strndup(text, len);
+    g_auto(GStrv) lines = g_strsplit(whole, "\n", -1);
     for (char **line = lines; *line; line++)
         scan_line(&pass, *line);
     g_free(pass.group);

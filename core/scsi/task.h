@@ -27,8 +27,8 @@ typedef enum { TASK_SIMPLE, TASK_ORDERED, TASK_HEAD_OF_QUEUE, TASK_ACA } TaskAtt
  * command's data buffer (data-in for put_data, data-out for get_data), lent until done. */
 typedef struct DataMove DataMove;
 struct DataMove {
-    uint32_t offset, len; /* bytes */
-    const struct iovec *iov;
+    uint32_t offset, len;    /* bytes */
+    const struct iovec *iov; /* no piece is empty */
     int iovcnt;
     /* 0: moved (put: memory may be reused; get: all bytes are there); -errno: the connection is
      * gone or the move was cancelled. Called exactly once for every move, never inside the call

@@ -47,8 +47,8 @@ struct DmMove {
      * datamover fills in DataSN / R2TSN, buffer offset, lengths and TTT, and splits by
      * MaxRecvDataSegmentLength and MaxBurstLength where its wire needs that. */
     uint8_t bhs[ISCSI_BHS_LEN];
-    uint32_t offset, len; /* in the command's data buffer; bytes */
-    const struct iovec *iov;
+    uint32_t offset, len;    /* in the command's data buffer; bytes */
+    const struct iovec *iov; /* no piece is empty */
     int iovcnt;
     /* Data_Completion_Notify: error 0 or -errno; exactly once for each move, never inside the call
      * that started it; after a put_data without error the memory is no longer read. -EBADMSG from a

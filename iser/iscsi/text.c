@@ -23,7 +23,7 @@ void text_collector_clear(TextCollector *collector)
 
 TextReader text_reader(const void *data, size_t len)
 {
-    const char *p = data;
+    const char *p = data ? data : "";
     return (TextReader){.at = p, .end = p + len};
 }
 

@@ -32,6 +32,7 @@ typedef struct {
     const char *value; /* NUL-terminated, inside the bytes read */
 } TextReader;
 
+/* NULL with 0 is allowed: a collector that got nothing. */
 TextReader text_reader(const void *data, size_t len);
 /* The next pair is in key and value until the next call. TEXT_BAD: not key=value, a key of wrong
  * form or length, no NUL at the end, or too many. */

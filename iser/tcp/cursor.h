@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+/* No piece of the list is empty: a cursor would not get past it. */
 typedef struct {
     const struct iovec *iov;
     size_t skip; /* bytes of iov[0] already behind the cursor */

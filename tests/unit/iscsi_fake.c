@@ -228,8 +228,9 @@ static void quiet_log(const char *domain, GLogLevelFlags level, const char *mess
 
 void fake_setup(Fake *fake, unsigned max_logins, unsigned login_timeout_ms)
 {
-    g_log_set_handler("rtgt", G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_DEBUG, quiet_log, NULL);
     *fake = (Fake){.loop = loop_new_main(&(LoopConfig){0})};
+    fake->log_handler =
+        g_log_set_handler("rtgt", G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_DEBUG, quiet_log, NULL);
     fake->host = (TransportHost){.main = fake->loop,
                                  .session_added = session_added,
                                  .session_removed = session_removed,
@@ -263,6 +264,7 @@ void fake_teardown(Fake *fake)
     g_ptr_array_unref(fake->conns);
     g_queue_clear(&fake_moved);
     loop_free(fake->loop);
+    g_log_remove_handler("rtgt", fake->log_handler);
 }
 
 void fake_run(Fake *fake)

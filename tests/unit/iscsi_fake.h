@@ -36,6 +36,7 @@ typedef struct {
     IscsiPortal *portal;
     GPtrArray *records; /* SessionRecord that are there */
     GPtrArray *conns;   /* FakeConn, also those that are over */
+    guint log_handler;
 } Fake;
 
 void fake_setup(Fake *fake, unsigned max_logins, unsigned login_timeout_ms);

@@ -101,6 +101,18 @@ static void test_defaults(void **state)
     assert_false(transport->listen_chosen);
 }
 
+/* Its length ends the text, no NUL. */
+static void test_text_ends_at_its_length(void **state)
+{
+    (void)state;
+    static const char text[] = "[daemon]\nbus=none\n[nonsense]\n";
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Config) config =
+        config_parse("f", text, strlen("[daemon]\nbus=none\n"), transports, &error);
+    assert_null(error);
+    assert_string_equal(config->bus, "none");
+}
+
 static void test_fixed_groups(void **state)
 {
     (void)state;
@@ -586,6 +598,7 @@ static void test_wrong_port_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults),
+                                       cmocka_unit_test(test_text_ends_at_its_length),
                                        cmocka_unit_test(test_fixed_groups),
                                        cmocka_unit_test(test_target),
                                        cmocka_unit_test(test_lun),

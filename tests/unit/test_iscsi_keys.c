@@ -25,6 +25,14 @@ static void pairs_are_read(void **state)
     assert_int_equal(text_read(&r), TEXT_END);
 }
 
+static void no_text_has_no_pairs(void **state)
+{
+    (void)state;
+    TextReader r = text_reader(NULL, 0);
+    assert_non_null(r.at); /* arithmetic with NULL is undefined */
+    assert_int_equal(text_read(&r), TEXT_END);
+}
+
 static void expect_bad(const void *text, size_t len)
 {
     TextReader r = text_reader(text, len);
@@ -328,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_are_read),
+        cmocka_unit_test(no_text_has_no_pairs),
         cmocka_unit_test(malformed_text_is_refused),
         cmocka_unit_test(text_is_collected_up_to_a_limit),
         cmocka_unit_test(written_text_is_bounded),

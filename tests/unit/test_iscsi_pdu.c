@@ -40,6 +40,8 @@ static void malformed_segments_are_refused(void **state)
     assert_false(pdu_decode_ahs(short_length, sizeof short_length, &out));
     assert_false(pdu_decode_ahs(half, sizeof half, &out));
     assert_true(pdu_decode_ahs(half, 0, &out));
+    assert_true(pdu_decode_ahs(NULL, 0, &out));
+    assert_non_null(byte_reader(NULL, 0).at); /* arithmetic with NULL is undefined */
 }
 
 static void names_are_never_null(void **state)
