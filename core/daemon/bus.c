@@ -93,6 +93,12 @@ static void session_added(void *arg, SessionRecord *record)
     show(arg, bus_session_object(record));
 }
 
+static void session_changed(void *arg, SessionRecord *record)
+{
+    Bus *bus = arg;
+    bus_session_changed(G_DBUS_OBJECT_MANAGER(bus->objects), record);
+}
+
 static void session_removed(void *arg, SessionRecord *record)
 {
     Bus *bus = arg;
@@ -152,6 +158,7 @@ static void show_all(Bus *bus)
 {
     static const ManagerWatch watch = {
         .session_added = session_added,
+        .session_changed = session_changed,
         .session_removed = session_removed,
         .target_added = target_added,
         .target_removed = target_removed,

@@ -17,6 +17,8 @@ GDBusObjectSkeleton *bus_target_object(Manager *manager, Export *export);
 GDBusObjectSkeleton *bus_lun_object(Manager *manager, ExportLun *lun);
 GDBusObjectSkeleton *bus_session_object(SessionRecord *record);
 
+/* The session's negotiated parameters are others now. */
+void bus_session_changed(GDBusObjectManager *objects, const SessionRecord *record);
 /* Emits PoolLow of the manager's object among these. */
 void bus_manager_pool_low(GDBusObjectManager *objects, const char *pool, uint64_t left,
                           uint64_t limit);

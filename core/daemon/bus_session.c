@@ -81,3 +81,12 @@ GDBusObjectSkeleton *bus_session_object(SessionRecord *record)
     g_signal_connect(interface, "handle-drop", G_CALLBACK(drop), record);
     return bus_object(path, interface);
 }
+
+void bus_session_changed(GDBusObjectManager *objects, const SessionRecord *record)
+{
+    g_autofree char *path = bus_session_path(record->id);
+    g_autoptr(GDBusInterface) interface =
+        g_dbus_object_manager_get_interface(objects, path, "org.rtgt.Session1");
+    if (interface)
+        g_object_set(interface, "negotiated", record->negotiated, NULL);
+}

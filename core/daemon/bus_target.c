@@ -25,6 +25,18 @@ static gboolean get_statistics(RtgtTarget1 *interface, GDBusMethodInvocation *in
     return TRUE;
 }
 
+static void add_port(void *builder, const char *transport, const char *name, const char *value)
+{
+    g_variant_builder_add(builder, "(sss)", transport, name, value);
+}
+
+static GVariant *ports(const Export *export)
+{
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(sss)"));
+    export_describe(export, add_port, &builder);
+    return g_variant_builder_end(&builder);
+}
+
 static gboolean add_lun(RtgtTarget1 *interface, GDBusMethodInvocation *invocation, guint number,
                         GVariant *dict, TargetView *view)
 {
@@ -104,8 +116,8 @@ GDBusObjectSkeleton *bus_target_object(Manager *manager, Export *export)
 
     RtgtTarget1 *interface = rtgt_target1_skeleton_new();
     g_object_set(interface, "name", config->name, "transports", names, "allow", config->allow_text,
-                 "parameters", bus_strings(config->keys, config->values), "alua",
-                 config_alua[config->alua], NULL);
+                 "ports", ports(export), "parameters", bus_strings(config->keys, config->values),
+                 "alua", config_alua[config->alua], NULL);
     TargetView *view = g_new(TargetView, 1);
     *view = (TargetView){manager, export};
     g_signal_connect_data(interface, "handle-get-statistics", G_CALLBACK(get_statistics), view,

@@ -169,10 +169,22 @@ const char *text_name_complaint(const char *name)
     return "an iSCSI name begins with iqn., eui. or naa., as in iqn.2026-01.org.example:disk";
 }
 
+/* An SRP initiator port: 32 hexadecimal digits, or the last 16 of them. */
+static bool is_port_id_glob(const char *glob)
+{
+    const char *digits = g_str_has_prefix(glob, "0x") ? glob + 2 : glob;
+    size_t len = strlen(digits);
+    if (strspn(digits, "0123456789abcdefABCDEF*?") != len)
+        return false;
+    return strpbrk(digits, "*?") ? len <= 33 : len == 32 || len == 16;
+}
+
 const char *text_name_glob_complaint(const char *glob)
 {
     static const char *const begins[] = {"iqn.", "eui.", "naa."};
     size_t fixed = strcspn(glob, "*?");
+    if (is_port_id_glob(glob))
+        return NULL;
     bool wild = glob[fixed] != '\0';
     for (size_t i = 0; i < G_N_ELEMENTS(begins); i++)
         if (strncmp(glob, begins[i], wild ? MIN(fixed, 4) : 4) == 0)

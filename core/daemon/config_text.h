@@ -23,5 +23,5 @@ const char *text_suggest(const char *word, const char *const *known);
 /* Whether this is an iSCSI name (RFC 7143 4.2.7): iqn., eui. or naa. NULL, or what would be right
  * (static text). */
 const char *text_name_complaint(const char *name);
-/* The same for a pattern of names, with * and ?. */
+/* The same for a pattern of names, with * and ?; or one of SRP initiator port identifiers. */
 const char *text_name_glob_complaint(const char *glob);

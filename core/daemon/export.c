@@ -310,3 +310,27 @@ GPtrArray *export_transports(const Export *export)
         g_ptr_array_add(out, (void *)g_array_index(export->attachments, Attachment, i).transport);
     return out;
 }
+
+typedef struct {
+    void (*tell)(void *arg, const char *transport, const char *name, const char *value);
+    void *arg;
+    const char *transport;
+} Listener;
+
+static void pass_on(void *arg, const char *name, const char *value)
+{
+    const Listener *listener = arg;
+    listener->tell(listener->arg, listener->transport, name, value);
+}
+
+void export_describe(const Export *export,
+                     void (*tell)(void *arg, const char *transport, const char *name,
+                                  const char *value),
+                     void *arg)
+{
+    for (guint i = 0; i < export->attachments->len; i++) {
+        const Attachment *attachment = &g_array_index(export->attachments, Attachment, i);
+        Listener listener = {tell, arg, attachment->transport->name};
+        attachment->transport->describe(attachment->target, pass_on, &listener);
+    }
+}

@@ -47,4 +47,9 @@ ScsiTarget *export_scsi(const Export *export);
 const ConfigTarget *export_config(const Export *export);
 GPtrArray *export_luns(Export *export); /* ExportLun *, those shown, by number */
 /* The transports that offer it now: const Transport *; a new array for the caller. */
+/* Tells what names the target to initiators, for each of its transports. */
+void export_describe(const Export *export,
+                     void (*tell)(void *arg, const char *transport, const char *name,
+                                  const char *value),
+                     void *arg);
 GPtrArray *export_transports(const Export *export);

@@ -21,12 +21,20 @@
 static void session_added(void *arg, SessionRecord *record)
 {
     Manager *manager = arg;
+    record->id = ++manager->last_session;
     g_ptr_array_add(manager->sessions, record);
     g_info("session %" G_GUINT64_FORMAT ": %s from %s logged in to %s over %s", record->id,
            record->initiator, record->peer_address, record->target ? record->target : "discovery",
            record->transport);
     if (manager->watch)
         manager->watch->session_added(manager->watch_arg, record);
+}
+
+static void session_changed(void *arg, SessionRecord *record)
+{
+    Manager *manager = arg;
+    if (manager->watch)
+        manager->watch->session_changed(manager->watch_arg, record);
 }
 
 static void session_removed(void *arg, SessionRecord *record)
@@ -325,6 +333,7 @@ Manager *manager_new(const Config *config, GError **error)
                                         .secrets = manager->config->secrets,
                                         .state = manager->state,
                                         .session_added = session_added,
+                                        .session_changed = session_changed,
                                         .session_removed = session_removed,
                                         .arg = manager};
         if (make_exports(manager, error) && make_transports(manager, error))

@@ -22,6 +22,7 @@ typedef struct {
  * a minute at most. Bytes. */
 typedef struct {
     void (*session_added)(void *arg, SessionRecord *record);
+    void (*session_changed)(void *arg, SessionRecord *record);
     void (*session_removed)(void *arg, SessionRecord *record);
     void (*target_added)(void *arg, Export *export);
     void (*target_removed)(void *arg, Export *export);

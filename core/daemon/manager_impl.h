@@ -38,6 +38,7 @@ struct Manager {
     GPtrArray *exports;    /* Export * */
     GPtrArray *portals;    /* Portal * */
     GPtrArray *sessions;   /* SessionRecord * */
+    uint64_t last_session; /* id */
     const ManagerWatch *watch;
     void *watch_arg;
     unsigned closing; /* exports that are being closed */

@@ -24,7 +24,8 @@ typedef struct {
     Memory *memory;
     ReceiveBudget *receive;
     StateDir *state; /* NULL: nothing can be kept over a restart */
-    void (*session_added)(void *arg, SessionRecord *record);   /* loop 0 */
+    void (*session_added)(void *arg, SessionRecord *record);   /* loop 0; sets record->id */
+    void (*session_changed)(void *arg, SessionRecord *record); /* loop 0; has new `negotiated` */
     void (*session_removed)(void *arg, SessionRecord *record); /* loop 0; the last use */
     void *arg;
     /* The transport's own group in the keyfile, checked: those of its `keys` that are there. */
@@ -34,7 +35,7 @@ typedef struct {
 } TransportHost;
 
 /* A logged-in session as management sees it: constant from session_added to session_removed, except
- * the counters. Owned by the transport. */
+ * the counters, and `negotiated` where session_changed says so. Owned by the transport. */
 struct SessionRecord {
     uint64_t id; /* unique while the daemon runs */
     const char *transport, *target, *initiator;
@@ -93,6 +94,10 @@ struct Transport {
     void (*unlisten)(TransportListener *listener);
 
     TransportTarget *(*add_target)(const TransportTargetSpec *spec, GError **error);
+    /* What names its target port to initiators, beside its name. The strings are lent for the call.
+     */
+    void (*describe)(TransportTarget *target,
+                     void (*tell)(void *arg, const char *name, const char *value), void *arg);
     /* Logs its sessions out; done(arg) on loop 0 when the last is gone. */
     void (*remove_target)(TransportTarget *target, LoopFn done, void *arg);
 

@@ -2,6 +2,7 @@
 /* The event channel of the connection manager, listeners, and the hand-over of requests. */
 #include "core/rdma/fabric.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -13,6 +14,7 @@
 #define BACKLOG 128
 
 struct Fabric {
+    unsigned users;
     Loop *main;
     Arena *arena;
     struct rdma_event_channel *channel;
@@ -28,6 +30,8 @@ struct FabricListener {
     Loop *const *loops;
     unsigned nloops, next;
     FabricAccept accept;
+    FabricRoute route; /* NULL: the loops take turns */
+    FabricLate late;
     void *arg;
     gint refs;            /* loop 0's, and one for every request on its way to a loop */
     pthread_mutex_t lock; /* protects the rest */
@@ -123,6 +127,8 @@ static void hand_over(void *arg)
         listener->accept(&over->request, listener->arg);
         end_accept(listener);
     } else {
+        if (over->request.routed)
+            listener->late(over->request.routed);
         fabric_reject(&over->request, NULL, 0);
     }
     listener_unref(listener);
@@ -138,7 +144,6 @@ static HandOver *take_request(FabricListener *listener, const struct rdma_cm_eve
     if (!device)
         return NULL;
     HandOver *over = g_new0(HandOver, 1);
-    *home = listener->loops[listener->next++ % listener->nloops];
     over->listener = listener;
     memcpy(over->private_data, param->private_data ? param->private_data : "",
            param->private_data ? param->private_data_len : 0);
@@ -150,6 +155,10 @@ static HandOver *take_request(FabricListener *listener, const struct rdma_cm_eve
     };
     memcpy(&over->request.local, rdma_get_local_addr(event->id), sizeof over->request.local);
     memcpy(&over->request.peer, rdma_get_peer_addr(event->id), sizeof over->request.peer);
+    memcpy(over->request.peer_gid, &event->id->route.addr.addr.ibaddr.dgid,
+           sizeof over->request.peer_gid);
+    *home = listener->route ? listener->route(&over->request, listener->arg)
+                            : listener->loops[listener->next++ % listener->nloops];
     over->request.id = cm_id_new(event->id, *home, listener->fabric->main, &listener->fabric->ids);
     return over;
 }
@@ -207,7 +216,20 @@ static void take_cm_events(LoopFd *lfd, uint32_t epoll_events)
     }
 }
 
-Fabric *fabric_new(Loop *main, Arena *arena, GError **error)
+static void fabric_free(Fabric *fabric)
+{
+    g_assert(fabric->listeners->len == 0);
+    while (fabric->ids > 0)
+        g_main_context_iteration(loop_context(fabric->main), TRUE);
+    loop_remove_fd(&fabric->events);
+    g_ptr_array_unref(fabric->devices);
+    g_ptr_array_unref(fabric->listeners);
+    if (fabric->channel)
+        rdma_destroy_event_channel(fabric->channel);
+    g_free(fabric);
+}
+
+static Fabric *fabric_new(Loop *main, Arena *arena, GError **error)
 {
     Fabric *fabric = g_new0(Fabric, 1);
     fabric->main = main;
@@ -235,19 +257,30 @@ free_fabric:
     return NULL;
 }
 
-void fabric_free(Fabric *fabric)
+static Fabric *the_fabric; /* loop 0 only */
+
+Fabric *fabric_get(Loop *main, Arena *arena, GError **error)
 {
-    if (!fabric)
+    if (!the_fabric)
+        the_fabric = fabric_new(main, arena, error);
+    g_assert(!the_fabric || (the_fabric->main == main && the_fabric->arena == arena));
+    if (the_fabric)
+        the_fabric->users++;
+    return the_fabric;
+}
+
+void fabric_put(Fabric *fabric)
+{
+    if (!fabric || --fabric->users > 0)
         return;
-    g_assert(fabric->listeners->len == 0);
-    while (fabric->ids > 0)
-        g_main_context_iteration(loop_context(fabric->main), TRUE);
-    loop_remove_fd(&fabric->events);
-    g_ptr_array_unref(fabric->devices);
-    g_ptr_array_unref(fabric->listeners);
-    if (fabric->channel)
-        rdma_destroy_event_channel(fabric->channel);
-    g_free(fabric);
+    fabric_free(fabric);
+    the_fabric = NULL;
+}
+
+uint64_t fabric_node_guid(const Fabric *fabric)
+{
+    const Device *first = fabric->devices->pdata[0];
+    return be64toh(ibv_get_device_guid(device_verbs(first)->device));
 }
 
 /* --- listening -------------------------------------------------------------------------------- */
@@ -320,6 +353,12 @@ FabricListener *fabric_listen(Fabric *fabric, const char *address, Loop *const *
                 address, why);
     fabric_unlisten(listener);
     return NULL;
+}
+
+void fabric_listener_route(FabricListener *listener, FabricRoute route, FabricLate late)
+{
+    listener->route = route;
+    listener->late = late;
 }
 
 void fabric_unlisten(FabricListener *listener)

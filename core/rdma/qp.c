@@ -400,17 +400,22 @@ QueuePair *qp_new(ConnectRequest *request, const QueuePairConfig *config,
     return qp;
 }
 
+void qp_reject(QueuePair *qp, const void *private_data, uint8_t len)
+{
+    if (qp->state == QP_NEW && qp->id) /* fails where the answer was given already */
+        rdma_reject(cm_id_verbs(qp->id), private_data, len);
+    loop_flush_cancel(qp->loop, &qp->flush);
+    release_verbs(qp);
+    g_free(qp->lost);
+    g_free(qp);
+}
+
 void qp_free(QueuePair *qp)
 {
     if (!qp)
         return;
     g_assert(qp->state == QP_NEW || qp->state == QP_DRAINED);
-    loop_flush_cancel(qp->loop, &qp->flush);
-    if (qp->state == QP_NEW && qp->id)
-        rdma_reject(cm_id_verbs(qp->id), NULL, 0); /* fails where the answer was given already */
-    release_verbs(qp);
-    g_free(qp->lost);
-    g_free(qp);
+    qp_reject(qp, NULL, 0);
 }
 
 bool qp_accept(QueuePair *qp, const void *private_data, uint8_t len, GError **error)

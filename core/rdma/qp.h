@@ -32,6 +32,9 @@ void qp_free(QueuePair *qp);
  * with error: only qp_free() is left to do - the receives' done() are not called. */
 bool qp_accept(QueuePair *qp, const void *private_data, uint8_t len, GError **error);
 
+/* Instead of qp_accept(): refuses with a word to the peer, and frees. */
+void qp_reject(QueuePair *qp, const void *private_data, uint8_t len);
+
 /* Posted at the end of the round, before the sends of the round. At most recv_slots at a time. */
 void qp_receive(QueuePair *qp, Recv *recv);
 /* Posted at the end of the round, in order, or when there is room. Not after drained. */

@@ -13,8 +13,8 @@ typedef struct Work Work;
 typedef struct Recv Recv;
 
 /* A send, RDMA WRITE or RDMA READ. The owner sets done, prompt, sge, and in wr: opcode, num_sge,
- * send_flags (IBV_SEND_INLINE only), wr.rdma, invalidate_rkey. The rest of wr is the queue pair's.
- * It is the queue pair's from qp_submit() until done. */
+ * send_flags (IBV_SEND_INLINE and _SOLICITED), wr.rdma, invalidate_rkey. The rest of wr is the
+ * queue pair's. It is the queue pair's from qp_submit() until done. */
 struct Work {
     struct ibv_send_wr wr;
     struct ibv_sge sge[WORK_SGES];

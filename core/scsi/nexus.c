@@ -191,6 +191,24 @@ static void abort_one(Task *task, void *arg)
     task_abort(task);
 }
 
+typedef struct {
+    bool (*match)(const Task *task, void *arg);
+    void *arg;
+} Choice;
+
+static void abort_chosen(Task *task, void *arg)
+{
+    const Choice *choice = arg;
+    if (choice->match(task, choice->arg))
+        task_abort(task);
+}
+
+void nexus_abort(Nexus *nexus, bool (*match)(const Task *task, void *arg), void *arg)
+{
+    Choice choice = {match, arg};
+    nexus_for_each_task(nexus, abort_chosen, &choice);
+}
+
 void nexus_close(Nexus *nexus, LoopFn closed, void *arg)
 {
     tmf_forget_all(nexus);

@@ -50,6 +50,10 @@ typedef struct {
 } NexusEvents;
 void nexus_watch(Nexus *nexus, const NexusEvents *events, void *arg);
 
+/* Aborts, without an answer, the tasks that match() chooses: those of a connection that is gone
+ * while the nexus stays. Each is released(), perhaps inside. */
+void nexus_abort(Nexus *nexus, bool (*match)(const Task *task, void *arg), void *arg);
+
 /* Aborts every task (each is released()), then calls closed(arg) and frees the nexus. No answer is
  * sent for them, no other transport function than cancel and released is called. */
 void nexus_close(Nexus *nexus, LoopFn closed, void *arg);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A connection from accept to the end: the login phase, then a session; and the way down, in which
  * the wire, the session and loop 0 let go of it in turn. */
+#include "core/base/address.h"
 #include "core/base/log_limit.h"
-#include "iser/iscsi/address.h"
 #include "iser/iscsi/portal.h"
 #include "iser/iscsi/session.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The answer to SendTargets (RFC 7143 appendix C): targets that this initiator may use, with the
  * addresses by which it reaches them. */
-#include "iser/iscsi/address.h"
+#include "core/base/address.h"
 #include "iser/iscsi/portal_impl.h"
 
 /* The address of a listener as this initiator is told: a wildcard stands for the address that it

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Connections as loop 0 sees them: how many may be without a session, which target they get, who
  * replaces whom. */
-#include "iser/iscsi/address.h"
+#include "core/base/address.h"
 #include "iser/iscsi/portal_impl.h"
 
 static void answer(PortalLink *link)
@@ -193,10 +193,8 @@ static void record_drop(SessionRecord *record)
 
 static void add_record(PortalLink *link)
 {
-    static uint64_t last_id; /* of all portals; loop 0 only */
     const TransportHost *host = link->portal->host;
     link->record = (SessionRecord){
-        .id = ++last_id,
         .transport = link->portal->config.transport,
         .target = link->target->name,
         .initiator = link->initiator,

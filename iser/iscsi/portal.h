@@ -49,6 +49,8 @@ bool iscsi_portal_check_keys(const char *const *keys, const char *const *values,
                              const Secrets *secrets, const char **culprit, GError **error);
 TransportTarget *iscsi_portal_add_target(IscsiPortal *portal, const TransportTargetSpec *spec,
                                          GError **error);
+void iscsi_portal_describe(TransportTarget *target,
+                           void (*tell)(void *arg, const char *name, const char *value), void *arg);
 void iscsi_portal_remove_target(TransportTarget *target, LoopFn done, void *arg);
 
 /* A DmAccepted; arg: the IscsiPortal. On the connection's home loop. False: too many logins. */

@@ -2,7 +2,7 @@
 /* The portal's own state, for portal.c, link.c and discovery.c. On loop 0. */
 #pragma once
 
-#include "iser/iscsi/acl.h"
+#include "core/daemon/acl.h"
 #include "iser/iscsi/portal.h"
 #include "iser/iscsi/settings.h"
 

@@ -2,7 +2,7 @@
 /* iSER connections: from the connection request to the terminated upcall. */
 #include "iser/rdma/conn.h"
 
-#include "iser/iscsi/address.h"
+#include "core/base/address.h"
 
 #define LOGIN_BUFFERS 2    /* one posted, one with the session layer */
 #define LOGIN_DATA    8192 /* RFC 7145 5.1: what a login PDU carries at most */

@@ -24,13 +24,13 @@ static struct {
 static bool start(const TransportHost *host, GError **error)
 {
     static const IscsiPortalConfig config = {.transport = "iser", .group_tag = GROUP_TAG};
-    iser.fabric = fabric_new(host->main, memory_arena(host->memory), error);
+    iser.fabric = fabric_get(host->main, memory_arena(host->memory), error);
     if (!iser.fabric)
         return false;
     iser.host = host;
     iser.portal = iscsi_portal_new(host, &config, error);
     if (!iser.portal) {
-        fabric_free(g_steal_pointer(&iser.fabric));
+        fabric_put(g_steal_pointer(&iser.fabric));
         return false;
     }
     iser.accept.memory = host->memory;
@@ -93,7 +93,7 @@ static TransportTarget *add_target(const TransportTargetSpec *spec, GError **err
 static void stop(void)
 {
     iscsi_portal_free(g_steal_pointer(&iser.portal));
-    fabric_free(g_steal_pointer(&iser.fabric));
+    fabric_put(g_steal_pointer(&iser.fabric));
 }
 
 const Transport iser_transport = {
@@ -107,6 +107,7 @@ const Transport iser_transport = {
     .listen = start_listening,
     .unlisten = unlisten,
     .add_target = add_target,
+    .describe = iscsi_portal_describe,
     .remove_target = iscsi_portal_remove_target,
     .stop = stop,
 };

@@ -81,6 +81,7 @@ const Transport iscsi_transport = {
     .listen = start_listening,
     .unlisten = unlisten,
     .add_target = add_target,
+    .describe = iscsi_portal_describe,
     .remove_target = iscsi_portal_remove_target,
     .stop = stop,
 };

@@ -103,6 +103,12 @@ static void remove_target(TransportTarget *target, LoopFn done, void *arg)
     loop_call(fake.host->main, done, arg);
 }
 
+static void describe(TransportTarget *target,
+                     void (*tell)(void *arg, const char *name, const char *value), void *arg)
+{
+    tell(arg, "port", target->name);
+}
+
 static void stop(void)
 {
     while (fake.sessions->len > 0)
@@ -128,6 +134,7 @@ const Transport fake_transport = {.name = "fake",
                                   .listen = start_listening,
                                   .unlisten = unlisten,
                                   .add_target = add_target,
+                                  .describe = describe,
                                   .remove_target = remove_target,
                                   .stop = stop};
 
@@ -145,13 +152,11 @@ static void drop(SessionRecord *record)
 
 SessionRecord *fake_login(const char *target, const char *initiator)
 {
-    static uint64_t id;
     GVariantDict dict;
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "MaxBurstLength", "u", 262144u);
     SessionRecord *record = g_new(SessionRecord, 1);
-    *record = (SessionRecord){.id = ++id,
-                              .transport = "fake",
+    *record = (SessionRecord){.transport = "fake",
                               .target = g_strdup(target),
                               .initiator = g_strdup(initiator),
                               .local_address = g_strdup("127.0.0.1:1"),

@@ -213,6 +213,8 @@ void fake_end_put(FakeConn *conn, int error)
 
 static void session_added(void *arg, SessionRecord *session)
 {
+    static uint64_t last_id;
+    session->id = ++last_id;
     g_ptr_array_add(((Fake *)arg)->records, session);
 }
 

@@ -475,6 +475,11 @@ static void test_names(void **state)
     assert_null(text_name_glob_complaint("iq*"));
     assert_null(text_name_glob_complaint("iqn.2026-01.org.example:host-??"));
     assert_non_null(text_name_glob_complaint("host*"));
+    assert_null(text_name_glob_complaint("0x0000000000000000505400fffe123456"));
+    assert_null(text_name_glob_complaint("505400fffe123456"));
+    assert_null(text_name_glob_complaint("*505400fffe??????"));
+    assert_non_null(text_name_glob_complaint("505400fffe12345"));
+    assert_non_null(text_name_glob_complaint("0x505400fffe12345g"));
     assert_non_null(text_name_glob_complaint("iqn.2026-01.org.example:[ab]*"));
 }
 

@@ -3,7 +3,7 @@
  * portal groups, redirection, limits on sessions. */
 #include "tests/unit/unit.h"
 
-#include "iser/iscsi/address.h"
+#include "core/base/address.h"
 #include "iser/iscsi/binary.h"
 #include "iser/iscsi/chap.h"
 #include "tests/unit/iscsi_fake.h"

@@ -2,8 +2,8 @@
 /* Targets, access, logins from accept on, reinstatement, discovery, and the ways down. */
 #include "tests/unit/unit.h"
 
-#include "iser/iscsi/acl.h"
-#include "iser/iscsi/address.h"
+#include "core/base/address.h"
+#include "core/daemon/acl.h"
 #include "tests/unit/iscsi_fake.h"
 
 #include <arpa/inet.h>

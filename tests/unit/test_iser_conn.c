@@ -605,7 +605,7 @@ static int begin(void **state)
     rig.io = loop_new(1, &config);
     rig.memory = memory_new(rig.arena, 48 << 20, &rig.io, 1);
     rig.budget = receive_budget_new(rig.arena, 8 << 20);
-    rig.fabric = fabric_new(rig.main, rig.arena, &error);
+    rig.fabric = fabric_get(rig.main, rig.arena, &error);
     rig.accept = (IserAccept){
         .memory = rig.memory, .budget = rig.budget, .recv_slots = 64, .accepted = on_accepted};
     if (rig.fabric)
@@ -620,7 +620,7 @@ static int end(void **state)
 {
     (void)state;
     fabric_unlisten(rig.listener);
-    fabric_free(rig.fabric);
+    fabric_put(rig.fabric);
     receive_budget_free(rig.budget);
     memory_free(rig.memory);
     loop_free(rig.io);

@@ -547,7 +547,7 @@ static int begin(void **state)
     rig.arena = arena_new(&arena, no_growth, NULL, NULL);
     rig.main = loop_new_main(&config);
     rig.io = loop_new(1, &config);
-    rig.fabric = fabric_new(rig.main, rig.arena, &error);
+    rig.fabric = fabric_get(rig.main, rig.arena, &error);
     if (rig.fabric)
         rig.listener =
             fabric_listen(rig.fabric, "0.0.0.0:" PORT, &rig.io, 1, on_request, NULL, &error);
@@ -561,7 +561,7 @@ static int end(void **state)
 {
     (void)state;
     fabric_unlisten(rig.listener);
-    fabric_free(rig.fabric);
+    fabric_put(rig.fabric);
     loop_free(rig.io);
     loop_free(rig.main);
     arena_free(rig.arena);

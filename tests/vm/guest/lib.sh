@@ -102,6 +102,33 @@ iscsi_login() {
 }
 iscsi_logout() { iscsiadm -m node -T "${1:-$iqn}" -u && iscsiadm -m node -T "${1:-$iqn}" -o delete; }
 
+# start_srp [PARAMETER=VALUE...]: the kernel's SRP initiator, with these module parameters.
+start_srp() {
+	if [ -d /sys/module/ib_srp ]; then modprobe -r ib_srp || return; fi
+	modprobe -a sd_mod sg && modprobe ib_srp "$@"
+	wait_for 5 test -e /sys/class/infiniband_srp/srp-rxe0-1/add_target || die "no ib_srp"
+}
+
+# srp_login [,OPTION=VALUE...]: a session of the kernel's initiator with $iqn; its disks in $disks.
+srp_login() {
+	local port
+	port=$(srp_port) || return
+	new_disks sh -c "echo $port,dest=$ip:5555${1:-} >/sys/class/infiniband_srp/srp-rxe0-1/add_target"
+}
+# The target port as add_target wants it; of the only target.
+srp_port() {
+	ctl --json target list | tr -d ' \n' | grep -o '"srp","[a-z_]*","[0-9a-f]*"' |
+		sed 's/"srp","\(.*\)","\(.*\)"/\1=\2/' | paste -sd,
+}
+srp_logout() {
+	local port
+	for port in /sys/class/srp_remote_ports/port-*; do
+		[ ! -e "$port/delete" ] || echo 1 >"$port/delete"
+	done
+	wait_for 20 no_srp_ports
+}
+no_srp_ports() { ! ls -d /sys/class/srp_remote_ports/port-* >/dev/null 2>&1; }
+
 sg_of() { echo "/dev/$(ls "/sys/block/${1##*/}/device/scsi_generic")"; }
 
 # fio_verify DISK [MB]: random mixed sizes, checked by checksums.
@@ -112,7 +139,7 @@ fio_verify() {
 		{ tail -n 5 /job/fio.out; return 1; }
 }
 
-# write_conf [extra lines of the target] <<lun groups: TCP on 3260, iSER on 3261.
+# write_conf [extra lines of the target] <<lun groups: TCP on 3260, iSER on 3261, SRP on 5555.
 write_conf() {
 	cat >/tmp/rtgt.conf <<TXT
 [daemon]
@@ -121,8 +148,10 @@ state-dir=/tmp/state
 listen=$ip:3260
 [iser]
 listen=$ip:3261
+[srp]
+listen=$ip:5555
 [target $iqn]
-transports=iscsi;iser
+transports=iscsi;iser;srp
 allow=all
 TXT
 	cat >>/tmp/rtgt.conf

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Matching of initiators against an access list. */
-#include "iser/iscsi/acl.h"
+#include "core/daemon/acl.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Socket addresses as text. */
-#include "iser/iscsi/address.h"
+#include "core/base/address.h"
 
 #include <arpa/inet.h>
 #include <glib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Socket addresses as text, as iSCSI writes them (RFC 7143 13.8): "1.2.3.4:3260", "[::1]:3260". */
+/* Socket addresses as text: "1.2.3.4:3260", "[::1]:3260". */
 #pragma once
 
 #include <stdbool.h>
