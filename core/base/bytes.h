@@ -66,7 +66,7 @@ typedef struct {
 /* NULL with 0 is allowed. */
 static inline ByteReader byte_reader(const void *data, size_t len)
 {
-    const uint8_t *p = data ? data : (const uint8_t *)"";
+    const uint8_t *p = len > 0 ? data : (const uint8_t *)"";
     return (ByteReader){.at = p, .end = p + len};
 }
 
