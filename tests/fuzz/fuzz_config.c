@@ -13,12 +13,14 @@ static const Transport iscsi = {.name = "iscsi",
                                 .keys = iscsi_portal_keys,
                                 .target_keys = iscsi_file_keys,
                                 .default_listen = "0.0.0.0:3260;[::]:3260",
-                                .check_key = iscsi_portal_check_key};
+                                .check_key = iscsi_portal_check_key,
+                                .check_keys = iscsi_portal_check_keys};
 static const Transport iser = {.name = "iser",
                                .keys = iscsi_portal_keys,
                                .target_keys = iscsi_file_keys,
                                .default_listen = "0.0.0.0:3260",
-                               .check_key = iscsi_portal_check_key};
+                               .check_key = iscsi_portal_check_key,
+                               .check_keys = iscsi_portal_check_keys};
 static const Transport *const transports[] = {&iscsi, &iser, NULL};
 
 static Config *parse(const char *text, size_t size)

@@ -96,7 +96,8 @@ static void begin(Run *run)
                                 .arg = run};
     run->portal = iscsi_portal_new(
         &run->host,
-        &(IscsiPortalConfig){.transport = "iscsi", .group_tag = 1, .login_timeout_ms = 60000});
+        &(IscsiPortalConfig){.transport = "iscsi", .group_tag = 1, .login_timeout_ms = 60000},
+        NULL);
     world_make_store(world, 0, LUN_SIZE, false);
     GError *error = NULL;
     run->lun = lun_new(world_spec(world, 0), world->memory, &world->loop, 1, &error);
