@@ -133,11 +133,11 @@ static Pdu answer(const Session *session, uint8_t opcode, uint8_t flags, uint32_
 
 static unsigned feed(Session *session, const Pdu *pdu)
 {
-    unsigned before = session->violations;
+    unsigned before = session->base.violations;
 
     fake->base.sink.received(fake->base.sink.user, pdu);
     session_turn(session, 0);
-    return session->violations - before;
+    return session->base.violations - before;
 }
 
 static void start(Session *session, Task *task, bool write)
