@@ -449,12 +449,23 @@ GBytes *channel_await(Channel *c, uint8_t opcode, int timeout_ms)
     return NULL;
 }
 
+/* The target may end the connection, too: whoever is first. */
 bool channel_log_out(Channel *c, int timeout_ms)
 {
+    gint64 last = g_get_monotonic_time() + timeout_ms * (gint64)1000;
+    Request *request;
+
     if (c->base.error)
         return false;
-    c->logging_out = true;
-    channel_send(c, channel_blank(c, SRP_I_LOGOUT, SRP_SHORT_LEN));
+    request = channel_blank(c, SRP_I_LOGOUT, SRP_SHORT_LEN);
+    channel_send(c, request);
+    while (request->sending && g_get_monotonic_time() < last && channel_turn(c, 50))
+        ;
+    if (request->sending && !c->base.error)
+        return false;
+    if (!c->base.error)
+        rdma_disconnect(c->verbs.id);
+    c->verbs.connected = false;
     return channel_await_end(c, timeout_ms) && !c->logged_out;
 }
 

@@ -43,7 +43,6 @@ struct Channel {
     int64_t credits; /* requests the target admits now; less than 0: it was overdrawn */
     bool immediate;  /* agreed on */
     bool manual;     /* leave what the target requests to the caller, in the inbox */
-    bool logging_out;
     bool logged_out; /* by the target, for this reason: */
     uint32_t logout_reason;
     unsigned outstanding;
@@ -73,7 +72,7 @@ bool channel_run(Channel *channel, Task *task, int timeout_ms);
 bool channel_await_end(Channel *channel, int timeout_ms);
 /* Turns until the target has sent that, and takes it out of the inbox. NULL: not in time. */
 GBytes *channel_await(Channel *channel, uint8_t opcode, int timeout_ms);
-/* I_LOGOUT; true if the target ends the connection then. */
+/* I_LOGOUT, then disconnects; true unless the target had ended the channel. */
 bool channel_log_out(Channel *channel, int timeout_ms);
 
 /* For those who build information units themselves. A request of the task, which has its tag and
