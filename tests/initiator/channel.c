@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Login, credits, what comes, and waiting. */
+/* Connecting, credits, what comes, and waiting. */
 #include "tests/initiator/channel.h"
 
 #include <gio/gio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "tests/initiator/channel-login.h"
 #include "tests/initiator/scsi.h"
 
 #define TIMEOUT_MS 10000
 /* Requests and receives beside those of commands. */
-#define SPARE        32U
-#define RECEIVE_SIZE 1024U /* the longest IU that is taken */
-#define POLL_BATCH   32
-/* Linux's: an SRP_CMD with 16 more bytes of CDB and the length of the immediate data. */
-#define IMMEDIATE_OFFSET 68
-#define IMMEDIATE_MOST   8192
+#define SPARE      32U
+#define POLL_BATCH 32
 /* Beyond this many the target is broken, and the count says it. */
 #define VIOLATIONS_PRINTED 5
 
@@ -43,14 +39,6 @@ static void break_down(Channel *c, const char *what, const char *why)
 {
     if (!c->broken)
         c->broken = g_strdup_printf("%s: %s", what, why);
-}
-
-static bool all_zero(const uint8_t *p, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (p[i])
-            return false;
-    return true;
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -213,7 +201,7 @@ static const char *judge_response(const Task *task, const uint8_t *iu, uint32_t 
         return "flags and list lengths are not of one opinion";
     if (!(flags & SRP_RSPVALID) == !!task->management)
         return task->management ? "no response data for a TSK_MGMT" : "response data for a command";
-    if (flags & SRP_RSPVALID && (response != 4 || !all_zero(iu + SRP_RSP_LEN, 3)))
+    if (flags & SRP_RSPVALID && (response != 4 || get_be24(iu + SRP_RSP_LEN)))
         return "response data of another form";
     if (!(iu[1] & SRP_SOLNT) == !!(task->solicit & (failed ? SRP_UCSOLNT : SRP_SCSOLNT)))
         return "SOLNT is not what was asked for";
@@ -301,8 +289,8 @@ static void take_iu(Channel *c, const uint8_t *iu, uint32_t len)
 
 static void post_receive(Channel *c, unsigned index)
 {
-    struct ibv_sge sge = {(uintptr_t)(c->receives + (size_t)index * RECEIVE_SIZE), RECEIVE_SIZE,
-                          c->verbs.mr->lkey};
+    struct ibv_sge sge = {(uintptr_t)(c->receives + (size_t)index * CHANNEL_RECEIVE),
+                          CHANNEL_RECEIVE, c->verbs.mr->lkey};
     struct ibv_recv_wr wr = {.wr_id = index, .sg_list = &sge, .num_sge = 1}, *bad;
     int rc = ibv_post_recv(c->verbs.id->qp, &wr, &bad);
 
@@ -320,7 +308,7 @@ static bool reap_receives(Channel *c)
             break_down(c, "receive", ibv_wc_status_str(wc[i].status));
             continue;
         }
-        take_iu(c, c->receives + wc[i].wr_id * RECEIVE_SIZE, wc[i].byte_len);
+        take_iu(c, c->receives + wc[i].wr_id * CHANNEL_RECEIVE, wc[i].byte_len);
         post_receive(c, (unsigned)wc[i].wr_id);
     }
     return n > 0;
@@ -474,98 +462,20 @@ void channel_manage(Task *task, uint8_t function, uint64_t lun, uint64_t subject
     *task = (Task){.lun = lun, .management = function, .subject = subject};
 }
 
-/* --- login ------------------------------------------------------------------------------------ */
+/* --- opening ------------------------------------------------------------------------------------
+ */
 
-static bool parse_port_id(const char *text, uint8_t id[16])
+static void take_login(Channel *c, uint64_t tag)
 {
-    if (strlen(text) != 33 || text[16] != '-')
-        return false;
-    for (unsigned i = 0; i < 16; i++) {
-        const char *digits = text + 2 * i + (i >= 8);
-
-        if (!g_ascii_isxdigit(digits[0]) || !g_ascii_isxdigit(digits[1]))
-            return false;
-        id[i] = (uint8_t)(g_ascii_xdigit_value(digits[0]) << 4 | g_ascii_xdigit_value(digits[1]));
-    }
-    return true;
-}
-
-bool channel_options_init(ChannelOptions *options, Url *url, GError **error)
-{
-    *options = (ChannelOptions){.url = url,
-                                .opcode = SRP_LOGIN_REQ,
-                                .flags = SRP_IMMEDIATE,
-                                .formats = SRP_REQUIRE_DIRECT | SRP_REQUIRE_INDIRECT,
-                                .iu_len = IMMEDIATE_OFFSET + IMMEDIATE_MOST,
-                                .immediate_offset = IMMEDIATE_OFFSET,
-                                .immediate_most = IMMEDIATE_MOST,
-                                .login_len = SRP_LOGIN_LEN,
-                                .depth = 32,
-                                .arena = 4096};
-    put_be64(options->initiator, (uint64_t)getpid());
-    put_be64(options->initiator + 8, 0x0200000000000001);
-    if (parse_port_id(url->target, options->target))
-        return true;
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                "'%s' is not ID_EXT-IOC_GUID, 16 hexadecimal digits each", url->target);
-    return false;
-}
-
-static void put_login(const ChannelOptions *o, uint64_t tag, uint8_t login[SRP_LOGIN_LEN])
-{
-    memset(login, 0, SRP_LOGIN_LEN);
-    put_be64(login, tag);
-    put_be16(login + 8, o->formats);
-    login[10] = o->flags;
-    login[11] = o->opcode;
-    put_be32(login + 12, o->iu_len);
-    memcpy(login + 16, o->initiator, 16);
-    memcpy(login + 32, o->target, 16);
-    put_be16(login + 48, o->flags & SRP_IMMEDIATE ? o->immediate_offset : 0);
-}
-
-static void take_reply(const Verbs *verbs, ChannelReply *reply)
-{
-    const uint8_t *p = verbs->reply;
-
-    *reply = (ChannelReply){0};
-    if (verbs->reply_len < SRP_LOGIN_REJ_LEN || (p[0] != SRP_LOGIN_RSP && p[0] != SRP_LOGIN_REJ) ||
-        (p[0] == SRP_LOGIN_RSP && verbs->reply_len < SRP_LOGIN_RSP_LEN))
-        return;
-    reply->opcode = p[0];
-    reply->tag = get_be64(p + SRP_AT_TAG);
-    reply->formats = get_be16(p + 24);
-    if (p[0] == SRP_LOGIN_REJ) {
-        reply->reason = get_be32(p + 4);
-        return;
-    }
-    reply->credits = get_be32(p + 4);
-    reply->max_in_len = get_be32(p + 16);
-    reply->max_out_len = get_be32(p + 20);
-    reply->flags = p[26];
-}
-
-static void judge_reply(Channel *c, uint64_t tag)
-{
-    const ChannelReply *r = &c->reply;
     const uint8_t *p = c->verbs.reply;
+    const char *wrong = channel_login_judge(&c->options, &c->reply, p, tag);
 
-    if (r->opcode != SRP_LOGIN_RSP) {
-        violation(c, p, c->verbs.reply_len, "accepted without a LOGIN_RSP");
+    if (wrong)
+        violation(c, p, c->verbs.reply_len, "%s", wrong);
+    if (c->reply.opcode != SRP_LOGIN_RSP)
         break_down(c, "login", "no LOGIN_RSP");
-        return;
-    }
-    if (r->tag != tag || (int32_t)r->credits < 1 || r->max_out_len > RECEIVE_SIZE ||
-        r->max_in_len < c->options.iu_len ||
-        (r->formats & c->options.formats) != c->options.formats)
-        violation(c, p, SRP_LOGIN_RSP_LEN, "LOGIN_RSP: tag, credits, lengths or formats");
-    if (!all_zero(p + 1, 3) || !all_zero(p + 27, SRP_LOGIN_RSP_LEN - 27) || r->flags & 0x7c ||
-        (r->flags & 3) == 3)
-        violation(c, p, SRP_LOGIN_RSP_LEN, "reserved bits of LOGIN_RSP");
-    if (r->flags & SRP_IMMEDIATE && !(c->options.flags & SRP_IMMEDIATE))
-        violation(c, p, SRP_LOGIN_RSP_LEN, "immediate data was not asked for");
-    c->credits = r->credits;
-    c->immediate = r->flags & SRP_IMMEDIATE;
+    c->credits = c->reply.credits;
+    c->immediate = c->reply.flags & SRP_IMMEDIATE;
 }
 
 static bool connect_channel(Channel *c, GError **error)
@@ -578,13 +488,13 @@ static bool connect_channel(Channel *c, GError **error)
     VerbsOptions vo = {.host = o->url->host,
                        .port = o->url->port,
                        .timeout_ms = TIMEOUT_MS,
-                       .memory = arena + (size_t)requests * (REQUEST_SIZE + RECEIVE_SIZE),
+                       .memory = arena + (size_t)requests * (REQUEST_SIZE + CHANNEL_RECEIVE),
                        .sends = requests,
                        .receives = requests,
                        .private_data = login,
                        .private_len = o->login_len};
 
-    put_login(o, tag, login);
+    channel_login_put(o, tag, login);
     if (!verbs_prepare(&c->verbs, &vo, error))
         return false;
     requests_init(&c->requests, requests, c->verbs.memory + arena, c->verbs.mr->rkey);
@@ -592,13 +502,13 @@ static bool connect_channel(Channel *c, GError **error)
     for (unsigned i = 0; i < requests; i++)
         post_receive(c, i);
     if (!verbs_connect(&c->verbs, &vo, error)) {
-        take_reply(&c->verbs, &c->reply);
+        channel_login_take(&c->verbs, &c->reply);
         if (c->reply.opcode)
             g_prefix_error(error, "login rejected, reason %#x: ", c->reply.reason);
         return false;
     }
-    take_reply(&c->verbs, &c->reply);
-    judge_reply(c, tag);
+    channel_login_take(&c->verbs, &c->reply);
+    take_login(c, tag);
     return true;
 }
 
@@ -662,30 +572,6 @@ static const NexusOps channel_ops = {
     .free = free_nexus,
 };
 
-static bool take_key(ChannelOptions *o, const char *name, const char *value)
-{
-    static const char *const forms[] = {"Direct", "Indirect", "Table", "Mixed"};
-    bool yes = g_str_equal(value, "Yes");
-
-    if (g_str_equal(name, "Descriptors")) {
-        for (unsigned i = 0; i < G_N_ELEMENTS(forms); i++)
-            if (g_str_equal(value, forms[i])) {
-                o->form = (RequestForm)i;
-                return true;
-            }
-        return false;
-    }
-    if (!yes && !g_str_equal(value, "No"))
-        return false;
-    if (g_str_equal(name, "ImmediateData"))
-        o->flags = (uint8_t)(yes ? o->flags | SRP_IMMEDIATE : o->flags & ~SRP_IMMEDIATE);
-    else if (g_str_equal(name, "MultiChannel"))
-        o->flags |= yes ? SRP_MULTICHANNEL : 0;
-    else
-        return false;
-    return true;
-}
-
 Nexus *channel_open_nexus(const NexusOptions *options, GError **error)
 {
     const char *name, *value;
@@ -699,7 +585,7 @@ Nexus *channel_open_nexus(const NexusOptions *options, GError **error)
     o.quiet = options->quiet;
     for (unsigned i = 0; options->keys && i < text_keys_count(options->keys); i++) {
         text_keys_pair(options->keys, i, &name, &value);
-        if (take_key(&o, name, value))
+        if (channel_options_key(&o, name, value))
             continue;
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s=%s is nothing for SRP",
                     name, value);
