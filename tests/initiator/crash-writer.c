@@ -32,7 +32,8 @@ typedef struct {
 } Slot;
 
 typedef struct {
-    Session *session;
+    Nexus *nexus;
+    uint64_t lun;
     ScsiCapacity capacity;
     Mark *marks;
     uint32_t *written; /* generation of the last write that was answered */
@@ -104,7 +105,7 @@ static void submit_sync(Writer *w, Slot *slot)
     slot->sync = true;
     w->syncing = slot;
     memcpy(w->synced, w->written, BLOCKS * sizeof *w->synced);
-    scsi_synchronize_cache(&slot->task, w->session->options.url->lun);
+    scsi_synchronize_cache(&slot->task, w->lun);
 }
 
 /* False: another command has one of the blocks. */
@@ -122,8 +123,8 @@ static bool submit_write(Writer *w, Slot *slot, GRand *rand)
     for (uint32_t i = 0; i < slot->blocks; i++)
         verify_stamp(slot->memory + (size_t)i * size, size, slot->lba + i, RUN,
                      ++w->marks[slot->lba + i].sent);
-    scsi_transfer(&slot->task, w->session->options.url->lun, true, slot->lba, slot->blocks, size,
-                  slot->fua, slot->memory);
+    scsi_transfer(&slot->task, w->lun, true, slot->lba, slot->blocks, size, slot->fua,
+                  slot->memory);
     return true;
 }
 
@@ -131,8 +132,8 @@ static void write_until_lost(Writer *w)
 {
     g_autoptr(GRand) rand = g_rand_new();
 
-    while (!w->session->error && !w->failed) {
-        for (unsigned i = 0; i < DEPTH && !w->session->error; i++) {
+    while (!w->nexus->error && !w->failed) {
+        for (unsigned i = 0; i < DEPTH && !w->nexus->error; i++) {
             Slot *slot = &w->slots[i];
 
             if (slot->busy)
@@ -145,9 +146,9 @@ static void write_until_lost(Writer *w)
             slot->task.done = done;
             slot->task.user = w;
             w->commands++;
-            session_submit(w->session, &slot->task);
+            nexus_submit(w->nexus, &slot->task);
         }
-        session_turn(w->session, 100);
+        nexus_turn(w->nexus, 100);
     }
 }
 
@@ -176,9 +177,9 @@ static uint64_t check_all(Writer *w)
     for (uint64_t lba = 0; lba < BLOCKS; lba += BLOCKS_MOST) {
         Task task = {0};
 
-        scsi_transfer(&task, w->session->options.url->lun, false, lba, BLOCKS_MOST,
-                      w->capacity.block_size, false, w->slots[0].memory);
-        if (!session_run(w->session, &task, TIMEOUT_MS) || task.status != SCSI_GOOD) {
+        scsi_transfer(&task, w->lun, false, lba, BLOCKS_MOST, w->capacity.block_size, false,
+                      w->slots[0].memory);
+        if (!nexus_run(w->nexus, &task, TIMEOUT_MS) || task.status != SCSI_GOOD) {
             g_printerr("READ at %" G_GUINT64_FORMAT " failed\n", lba);
             return BLOCKS;
         }
@@ -193,17 +194,15 @@ static uint64_t check_all(Writer *w)
 
 static bool open_writer(Writer *w, Url *url, GError **error)
 {
-    SessionOptions options;
     uint32_t most = BLOCKS_MOST * 4096;
+    NexusOptions options = {.url = url, .depth = DEPTH, .arena = (size_t)most * DEPTH};
 
-    session_options_init(&options, url);
-    options.wire.depth = DEPTH;
-    options.wire.arena = (size_t)most * DEPTH;
-    w->session = session_open(&options, error);
-    if (!w->session || !scsi_wait_ready(w->session, url->lun, &w->capacity, error))
+    w->lun = url->lun;
+    w->nexus = nexus_open(&options, error);
+    if (!w->nexus || !scsi_wait_ready(w->nexus, url->lun, &w->capacity, error))
         return false;
     for (unsigned i = 0; i < DEPTH; i++)
-        w->slots[i].memory = w->session->wire->ops->memory(w->session->wire) + (size_t)i * most;
+        w->slots[i].memory = nexus_memory(w->nexus) + (size_t)i * most;
     w->written = g_new0(uint32_t, BLOCKS);
     w->synced = g_new0(uint32_t, BLOCKS);
     w->busy = g_new0(bool, BLOCKS);
@@ -233,7 +232,7 @@ int main(int argc, char **argv)
         write_until_lost(&w);
     printf("%" G_GUINT64_FORMAT " commands, %" G_GUINT64_FORMAT " %s\n", w.commands, w.failed,
            check ? "blocks lost" : "failed");
-    session_free(w.session);
+    nexus_free(w.nexus);
     g_free(w.written);
     g_free(w.synced);
     g_free(w.busy);

@@ -473,8 +473,6 @@ static bool iser_turn(Wire *wire, int timeout_ms, GError **error)
 }
 
 const WireOps wire_iser = {
-    .scheme = "iser",
-    .default_port = "3260",
     .data_in_pdus = false,
     .open = iser_open,
     .close = iser_close,

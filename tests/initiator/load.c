@@ -41,7 +41,7 @@ struct Runner {
     const LoadOptions *options;
     unsigned index;
     GThread *thread;
-    Session *session;
+    Nexus *nexus;
     Verifier *verifier;
     GRand *rand;
     ScsiCapacity capacity;
@@ -209,13 +209,13 @@ static bool submit(Runner *r, Slot *slot)
     slot->task.done = slot_done;
     slot->task.user = slot;
     slot->started = now_ns();
-    session_submit(r->session, &slot->task);
+    nexus_submit(r->nexus, &slot->task);
     return true;
 }
 
 static bool may_submit(const Runner *r)
 {
-    if (r->stopping || atomic_load(&stopped) || r->session->error || r->to_submit == 0)
+    if (r->stopping || atomic_load(&stopped) || r->nexus->error || r->to_submit == 0)
         return false;
     if (r->filling)
         return r->next < r->first + r->blocks;
@@ -227,7 +227,7 @@ static bool must_submit(const Runner *r)
 {
     const Slot *head = g_queue_peek_head((GQueue *)&r->idle);
 
-    return head && head->again && !r->stopping && !atomic_load(&stopped) && !r->session->error;
+    return head && head->again && !r->stopping && !atomic_load(&stopped) && !r->nexus->error;
 }
 
 static void submit_idle(Runner *r)
@@ -254,7 +254,7 @@ static void run_phase(Runner *r, bool filling)
         filling || r->options->count ? 0 : begin + r->options->runtime_s * UINT64_C(1000000000);
     do {
         submit_idle(r);
-        if (!session_turn(r->session, TURN_MS))
+        if (!nexus_turn(r->nexus, TURN_MS))
             break;
         if (now_ns() - r->last_done > patience &&
             g_queue_get_length(&r->idle) < r->options->depth) {
@@ -262,9 +262,9 @@ static void run_phase(Runner *r, bool filling)
             break;
         }
         /* A target that rejects a PDU of ours never completes its command. */
-        r->stopping |= r->session->rejects > 0;
+        r->stopping |= r->nexus->rejects > 0;
     } while (must_submit(r) || may_submit(r) ||
-             (g_queue_get_length(&r->idle) < r->options->depth && !r->session->rejects));
+             (g_queue_get_length(&r->idle) < r->options->depth && !r->nexus->rejects));
     r->result.seconds = (double)(now_ns() - begin) / 1e9;
 }
 
@@ -273,7 +273,7 @@ static void run_idle(Runner *r)
 {
     uint64_t begin = now_ns(), end = begin + r->options->runtime_s * UINT64_C(1000000000);
 
-    while (now_ns() < end && !atomic_load(&stopped) && session_turn(r->session, TURN_MS))
+    while (now_ns() < end && !atomic_load(&stopped) && nexus_turn(r->nexus, TURN_MS))
         ;
     r->result.seconds = (double)(now_ns() - begin) / 1e9;
 }
@@ -308,23 +308,22 @@ static bool open_session(Runner *r, GError **error)
 {
     const LoadOptions *o = r->options;
     uint32_t largest = largest_size(o);
-    SessionOptions so;
+    NexusOptions no = {.url = o->url,
+                       .keys = o->keys,
+                       .index = r->index,
+                       .depth = o->depth,
+                       .arena = (size_t)largest * o->depth,
+                       .invalidate = o->invalidate,
+                       .quiet = o->lenient};
     uint8_t *memory;
 
-    session_options_init(&so, o->url);
-    so.isid += r->index;
-    so.keys = o->keys;
-    so.quiet = o->lenient;
-    so.wire.depth = o->depth;
-    so.wire.arena = MAX((size_t)largest * o->depth, 4096);
-    so.wire.invalidate = o->invalidate;
-    r->session = session_open(&so, error);
+    r->nexus = nexus_open(&no, error);
     if (o->idle)
-        return r->session != NULL;
-    if (!r->session || !scsi_wait_ready(r->session, o->url->lun, &r->capacity, error) ||
+        return r->nexus != NULL;
+    if (!r->nexus || !scsi_wait_ready(r->nexus, o->url->lun, &r->capacity, error) ||
         !place_stripe(r, error))
         return false;
-    memory = r->session->wire->ops->memory(r->session->wire);
+    memory = nexus_memory(r->nexus);
     for (unsigned i = 0; i < o->depth; i++) {
         r->slots[i] = (Slot){.runner = r, .memory = memory + (size_t)i * largest};
         g_queue_push_tail(&r->idle, &r->slots[i]);
@@ -336,18 +335,18 @@ static bool open_session(Runner *r, GError **error)
 
 static void close_session(Runner *r)
 {
-    if (!r->session)
+    if (!r->nexus)
         return;
-    if (r->session->error) {
+    if (r->nexus->error) {
         r->result.lost_sessions++;
-        g_printerr("session %u: %s\n", r->index, r->session->error->message);
-    } else if (!session_logout(r->session, 5000)) {
+        g_printerr("session %u: %s\n", r->index, r->nexus->error->message);
+    } else if (!nexus_log_out(r->nexus, 5000)) {
         g_printerr("session %u: logout was not answered\n", r->index);
         r->result.lost_sessions++;
     }
-    r->result.violations = r->session->violations;
-    r->result.rejects = r->session->rejects;
-    session_free(r->session);
+    r->result.violations = r->nexus->violations;
+    r->result.rejects = r->nexus->rejects;
+    nexus_free(r->nexus);
 }
 
 static gpointer runner_main(gpointer data)
@@ -370,13 +369,13 @@ static gpointer runner_main(gpointer data)
     pthread_barrier_wait(&r->shared->filled);
     if (ready && o->idle)
         run_idle(r);
-    else if (ready && !r->session->error)
+    else if (ready && !r->nexus->error)
         run_phase(r, false);
     atomic_fetch_sub(&r->shared->running, 1);
     if (ready)
         close_session(r);
     else
-        session_free(r->session);
+        nexus_free(r->nexus);
     verifier_free(r->verifier);
     g_queue_clear(&r->idle);
     g_rand_free(r->rand);

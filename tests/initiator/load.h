@@ -3,7 +3,7 @@
 #pragma once
 
 #include "tests/initiator/histogram.h"
-#include "tests/initiator/session.h"
+#include "tests/initiator/nexus.h"
 
 #define LOAD_SIZES_MOST 16
 

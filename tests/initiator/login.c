@@ -94,7 +94,7 @@ static bool run_stage(Session *session, uint8_t flags, TextKeys *keys, int timeo
 
         if (!answer) {
             g_set_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "no Login Response: %s",
-                        session->error ? session->error->message : "timeout");
+                        session->base.error ? session->base.error->message : "timeout");
             return false;
         }
         if (session->login_class != 0)

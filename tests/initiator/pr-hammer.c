@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/initiator/scsi.h"
+#include "tests/initiator/session.h"
 #include "tests/initiator/text.h"
 
 #define PATIENCE_MS 30000
@@ -112,7 +113,7 @@ static bool open_session(Hammer *hammer, Url *url, GError **error)
     options.isid = 0x800000000042; /* the same I_T nexus in every life */
     hammer->lun = url->lun;
     hammer->session = session_open(&options, error);
-    if (!hammer->session || !scsi_wait_ready(hammer->session, hammer->lun, &capacity, error))
+    if (!hammer->session || !scsi_wait_ready(&hammer->session->base, hammer->lun, &capacity, error))
         return false;
     hammer->memory = hammer->session->wire->ops->memory(hammer->session->wire);
     return true;

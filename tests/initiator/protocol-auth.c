@@ -33,7 +33,7 @@ static Session *open_with(const ChapOptions *chap)
     ScsiCapacity capacity;
 
     if (!login_run(session, PATIENCE_MS, &error) ||
-        !scsi_wait_ready(session, protocol_url->lun, &capacity, &error)) {
+        !scsi_wait_ready(&session->base, protocol_url->lun, &capacity, &error)) {
         session_free(session);
         fail_msg("%s", error->message);
     }

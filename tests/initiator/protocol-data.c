@@ -201,7 +201,7 @@ static void test_wrong_direction(void **state)
         task.write = !write;
         session_submit(session, &task);
         assert_int_not_equal(protocol_outcome(session, &task, PATIENCE_MS), OUTCOME_NOTHING);
-        if (session->error)
+        if (session->base.error)
             break;
         session_give_up(session, &task);
     }
@@ -219,7 +219,7 @@ static void test_beyond_the_end(void **state)
     Task task = {0};
 
     (void)state;
-    assert_true(scsi_wait_ready(session, protocol_url->lun, &capacity, &error));
+    assert_true(scsi_wait_ready(&session->base, protocol_url->lun, &capacity, &error));
     for (int write = 0; write < 2; write++) {
         scsi_transfer(&task, protocol_url->lun, write, capacity.blocks - 1, 2, capacity.block_size,
                       false, protocol_memory(session));

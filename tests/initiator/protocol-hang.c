@@ -29,7 +29,7 @@ static int manage(Session *session, uint8_t function, uint32_t tag)
     Pdu request = pdu_new(OP_TMF | PDU_IMMEDIATE, PDU_FINAL | function, session_new_itt(session));
     g_autoptr(Pdu) answer = NULL;
 
-    session_put_lun(request.bhs + AT_LUN, HUNG_LUN);
+    scsi_put_lun(request.bhs + AT_LUN, HUNG_LUN);
     put_be32(request.bhs + AT_TTT, tag);
     put_be32(request.bhs + 32, session->cmd_sn - 1);
     session_send(session, &request);
@@ -94,7 +94,7 @@ static Session *open_again(uint64_t isid)
     protocol_options(&options, NULL);
     options.isid = isid;
     session = session_open(&options, &error);
-    if (!session || !scsi_wait_ready(session, protocol_url->lun, &capacity, &error))
+    if (!session || !scsi_wait_ready(&session->base, protocol_url->lun, &capacity, &error))
         fail_msg("%s", error->message);
     return session;
 }
@@ -103,7 +103,7 @@ static Session *open_both(void)
 {
     Session *session = protocol_open(NULL);
 
-    assert_true(scsi_clear_attentions(session, HUNG_LUN, NULL));
+    assert_true(scsi_clear_attentions(&session->base, HUNG_LUN, NULL));
     return session;
 }
 

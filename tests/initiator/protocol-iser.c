@@ -52,7 +52,7 @@ static void expect_login_refused(const char *keys)
 
     session->options.quiet = true;
     assert_false(login_run(session, PATIENCE_MS, &error));
-    assert_false(session->login_class == 0 && !session->error &&
+    assert_false(session->login_class == 0 && !session->base.error &&
                  session->params.value[KEY_RDMA_EXTENSIONS]);
 }
 

@@ -130,7 +130,7 @@ static void expect_refusal(Session *session, uint8_t flags, const TextKeys *keys
         if (detail != 0xff)
             assert_int_equal(session->login_detail, detail);
     } else {
-        assert_non_null(session->error);
+        assert_non_null(session->base.error);
         assert_int_equal(detail, 0xff);
     }
     session_free(session);
@@ -267,7 +267,7 @@ static void test_too_many_keys(void **state)
         text_keys_add(names, name, "1");
     }
     answer = login_exchange(session, TO_OPERATIONAL, names, PATIENCE_MS);
-    assert_true(answer || session->error);
+    assert_true(answer || session->base.error);
     session_free(session);
 }
 
@@ -302,7 +302,7 @@ static void test_broken_text(void **state)
         if (answer)
             assert_int_equal(answer->bhs[36], CLASS_INITIATOR);
         else
-            assert_non_null(session->error);
+            assert_non_null(session->base.error);
     }
 }
 

@@ -83,7 +83,7 @@ static void test_text_login_keys(void **state)
         assert_null(g_strstr_len((const char *)answer->data, answer->len, "HeaderDigest=CRC32C"));
         protocol_write_read(session, LBA, 65536, 2);
     } else {
-        assert_true(session->rejects || session->error);
+        assert_true(session->base.rejects || session->base.error);
     }
     protocol_drop(session);
 }
@@ -106,7 +106,7 @@ static void test_logout(void **state)
     (void)state;
     assert_int_equal(logout_with(session, 1, 0), 0);
     assert_true(session_await_end(session, PATIENCE_MS));
-    assert_int_equal(session->violations && !session->options.quiet, 0);
+    assert_int_equal(session->base.violations && !session->options.quiet, 0);
     session_free(session);
     session = protocol_open(NULL);
     assert_int_equal(logout_with(session, 1, 77), 1);

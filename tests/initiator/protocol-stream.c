@@ -105,7 +105,7 @@ static void test_spoilt_data(void **state)
     session->wire->ops->spoil_digest(session->wire, false, false);
     assert_int_equal(task.status, 2);
     assert_int_equal(scsi_sense(&task), 0x0b4705);
-    assert_true(session->rejects > 0);
+    assert_true(session->base.rejects > 0);
     protocol_ping(session, 17);
     protocol_write_read(session, LBA, 262144, 31);
     protocol_close(session);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* protocol-test: drives the target at RTGT_URL (iscsi:// or iser://) through right and wrong
- * conduct. Needs a running target; overwrites its LUN. An argument is a pattern of test names. With
- * RTGT_HANG, see protocol.h. */
-#include "tests/initiator/protocol.h"
+/* protocol-test: drives the target at RTGT_URL (iscsi://, iser:// or srp://) through right and
+ * wrong conduct. Needs a running target; overwrites its LUN. An argument is a pattern of test
+ * names. With RTGT_HANG, see protocol.h. */
+#include "tests/initiator/protocol-srp.h"
 
 int main(int argc, char **argv)
 {
@@ -16,6 +16,11 @@ int main(int argc, char **argv)
     }
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
+    if (!protocol_url->ops) {
+        failed = protocol_srp_tests();
+        url_free(protocol_url);
+        return failed;
+    }
     if (g_getenv("RTGT_HANG")) {
         failed = protocol_hang_tests() == 1;
         url_free(protocol_url);

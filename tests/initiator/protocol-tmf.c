@@ -37,7 +37,7 @@ static int manage_at(Session *session, uint8_t function, uint64_t lun, uint32_t 
     Pdu request = pdu_new(OP_TMF | PDU_IMMEDIATE, PDU_FINAL | function, session_new_itt(session));
     g_autoptr(Pdu) answer = NULL;
 
-    session_put_lun(request.bhs + AT_LUN, lun);
+    scsi_put_lun(request.bhs + AT_LUN, lun);
     put_be32(request.bhs + AT_TTT, tag);
     put_be32(request.bhs + 32, sn);
     session_send(session, &request);
@@ -244,7 +244,7 @@ static void test_reset_aborts_everywhere(void **state)
             assert_int_equal(manage(others[i], QUERY_TASK_SET), COMPLETE);
             if (tasks[i].session)
                 session_give_up(others[i], &tasks[i]);
-            assert_true(scsi_clear_attentions(others[i], protocol_url->lun, NULL));
+            assert_true(scsi_clear_attentions(&others[i]->base, protocol_url->lun, NULL));
         }
     }
     for (size_t i = 0; i < G_N_ELEMENTS(others); i++)

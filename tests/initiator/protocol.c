@@ -50,7 +50,7 @@ Session *protocol_open(const char *keys)
     ScsiCapacity capacity;
 
     if (!login_run(session, PATIENCE_MS, &error) ||
-        !scsi_wait_ready(session, protocol_url->lun, &capacity, &error)) {
+        !scsi_wait_ready(&session->base, protocol_url->lun, &capacity, &error)) {
         session_free(session);
         fail_msg("%s: %s", keys ? keys : "plain login", error->message);
     }
@@ -61,7 +61,7 @@ Session *protocol_open(const char *keys)
 void protocol_close(Session *session)
 {
     bool agreed = session_logout(session, PATIENCE_MS);
-    unsigned violations = session->violations;
+    unsigned violations = session->base.violations;
 
     session_free(session);
     assert_true(agreed);
@@ -111,14 +111,14 @@ static bool transfer(Session *session, bool write, uint64_t lba, uint32_t len)
     bool good;
 
     /* Other sessions' resets are no news to the tests. */
-    assert_true(scsi_clear_attentions(session, protocol_url->lun, NULL));
+    assert_true(scsi_clear_attentions(&session->base, protocol_url->lun, NULL));
     scsi_transfer(&task, protocol_url->lun, write, lba, len / block_size, block_size, false,
                   protocol_memory(session));
     good = session_run(session, &task, PATIENCE_MS) && task.response == 0 &&
            task.status == SCSI_GOOD && !task.residual;
     if (!good)
         print_error("%s of %u bytes: %s, status %02x, sense %06x\n", write ? "write" : "read", len,
-                    session->error ? session->error->message : "answered", task.status,
+                    session->base.error ? session->base.error->message : "answered", task.status,
                     scsi_sense(&task));
     return good;
 }
@@ -151,7 +151,7 @@ Pdu protocol_command(Session *session, const Task *task)
     uint8_t flags = (uint8_t)(PDU_FINAL | (task->read ? 0x40 : 0) | (task->write ? 0x20 : 0) | 1);
     Pdu pdu = pdu_new(OP_COMMAND, flags, task->itt);
 
-    session_put_lun(pdu.bhs + AT_LUN, task->lun);
+    scsi_put_lun(pdu.bhs + AT_LUN, task->lun);
     put_be32(pdu.bhs + AT_TTT, task->buffer.len);
     memcpy(pdu.bhs + 32, task->cdb, sizeof(task->cdb));
     session_number(session, &pdu);
@@ -161,12 +161,12 @@ Pdu protocol_command(Session *session, const Task *task)
 Outcome protocol_outcome(Session *session, const Task *task, int timeout_ms)
 {
     gint64 end = g_get_monotonic_time() + timeout_ms * (gint64)1000;
-    unsigned rejects = session->rejects;
+    unsigned rejects = session->base.rejects;
 
     while (g_get_monotonic_time() < end) {
         if (!session_turn(session, 50))
             return OUTCOME_CLOSED;
-        if (session->rejects != rejects)
+        if (session->base.rejects != rejects)
             return OUTCOME_REJECT;
         if (task && task->finished)
             return task->response || task->status ? OUTCOME_STATUS : OUTCOME_GOOD;

@@ -169,7 +169,7 @@ static bool write_json(const char *path, const Arguments *a, const LoadOptions *
         perror(path);
         return false;
     }
-    fprintf(f, "{\n  \"transport\": \"%s\", \"rw\": \"%s\", \"bs\": \"%s\",\n", o->url->ops->scheme,
+    fprintf(f, "{\n  \"transport\": \"%s\", \"rw\": \"%s\", \"bs\": \"%s\",\n", o->url->scheme,
             a->rw, a->bs);
     fprintf(f, "  \"depth\": %u, \"sessions\": %u, \"verify\": %s, \"seconds\": %.3f,\n", o->depth,
             o->sessions, o->verify ? "true" : "false", r->seconds);
@@ -188,7 +188,7 @@ static bool parse(int *argc, char ***argv, Arguments *a, GError **error)
 {
     const GOptionEntry entries[] = {
         {"url", 'u', 0, G_OPTION_ARG_STRING, &a->url, "the LUN",
-         "iscsi|iser://HOST[:PORT]/IQN/LUN"},
+         "iscsi|iser://HOST[:PORT]/IQN/LUN, srp://HOST[:PORT]/ID_EXT-IOC_GUID/LUN"},
         {"rw", 0, 0, G_OPTION_ARG_STRING, &a->rw, "[rand]read, [rand]write, [rand]mix, idle",
          "KIND"},
         {"write-percent", 0, 0, G_OPTION_ARG_INT, &a->write_percent, "of a mix (50)", "N"},
@@ -204,7 +204,8 @@ static bool parse(int *argc, char ***argv, Arguments *a, GError **error)
          NULL},
         {"seed", 0, 0, G_OPTION_ARG_INT64, &a->seed, "the run's number (random)", "N"},
         {"fua", 0, 0, G_OPTION_ARG_NONE, &a->fua, "force unit access in writes", NULL},
-        {"keys", 0, 0, G_OPTION_ARG_STRING, &a->keys, "login keys to offer", "KEY=VALUE[,...]"},
+        {"keys", 0, 0, G_OPTION_ARG_STRING, &a->keys, "login keys to offer; of SRP: see channel.h",
+         "KEY=VALUE[,...]"},
         {"send-with-invalidate", 0, 0, G_OPTION_ARG_NONE, &a->invalidate,
          "iSER: offer it, and use memory windows", NULL},
         {"lenient", 0, 0, G_OPTION_ARG_NONE, &a->lenient,
@@ -214,7 +215,8 @@ static bool parse(int *argc, char ***argv, Arguments *a, GError **error)
         {"rate-report", 0, 0, G_OPTION_ARG_NONE, &a->rate_report, "print rates each second", NULL},
         {NULL},
     };
-    g_autoptr(GOptionContext) context = g_option_context_new("- load a LUN over iSCSI or iSER");
+    g_autoptr(GOptionContext) context =
+        g_option_context_new("- load a LUN over iSCSI, iSER or SRP");
 
     g_option_context_add_main_entries(context, entries, NULL);
     return g_option_context_parse(context, argc, argv, error);

@@ -72,38 +72,43 @@ uint32_t scsi_sense(const Task *task)
     return 0;
 }
 
-static bool not_ready(const Session *session, const Task *task, const char *what, GError **error)
+static bool not_ready(const Nexus *nexus, const Task *task, const char *what, GError **error)
 {
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s, status %02x, sense %06x", what,
-                session->error ? session->error->message : "failed", task->status,
-                scsi_sense(task));
+                nexus->error ? nexus->error->message : "failed", task->status, scsi_sense(task));
     return false;
 }
 
-bool scsi_clear_attentions(Session *session, uint64_t lun, GError **error)
+bool scsi_clear_attentions(Nexus *nexus, uint64_t lun, GError **error)
 {
     Task task = {0};
     int round = 0;
 
     do {
         scsi_test_unit_ready(&task, lun);
-        if (!session_run(session, &task, READY_TIMEOUT) || ++round == READY_ROUNDS)
-            return not_ready(session, &task, "TEST UNIT READY", error);
+        if (!nexus_run(nexus, &task, READY_TIMEOUT) || ++round == READY_ROUNDS)
+            return not_ready(nexus, &task, "TEST UNIT READY", error);
     } while (task.status == SCSI_CHECK_CONDITION && scsi_sense(&task) >> 16 == 6);
-    return task.status == SCSI_GOOD || not_ready(session, &task, "TEST UNIT READY", error);
+    return task.status == SCSI_GOOD || not_ready(nexus, &task, "TEST UNIT READY", error);
 }
 
-bool scsi_wait_ready(Session *session, uint64_t lun, ScsiCapacity *capacity, GError **error)
+bool scsi_wait_ready(Nexus *nexus, uint64_t lun, ScsiCapacity *capacity, GError **error)
 {
-    uint8_t *memory = session->wire->ops->memory(session->wire);
+    uint8_t *memory = nexus_memory(nexus);
     Task task = {0};
 
-    if (!scsi_clear_attentions(session, lun, error))
+    if (!scsi_clear_attentions(nexus, lun, error))
         return false;
     scsi_read_capacity16(&task, lun, memory, CAPACITY_LENGTH);
-    if (!session_run(session, &task, READY_TIMEOUT) || task.status != SCSI_GOOD)
-        return not_ready(session, &task, "READ CAPACITY (16)", error);
+    if (!nexus_run(nexus, &task, READY_TIMEOUT) || task.status != SCSI_GOOD)
+        return not_ready(nexus, &task, "READ CAPACITY (16)", error);
     capacity->blocks = get_be64(memory) + 1;
     capacity->block_size = get_be32(memory + 8);
     return true;
+}
+
+void scsi_put_lun(uint8_t *p, uint64_t lun)
+{
+    memset(p, 0, 8);
+    put_be16(p, (uint16_t)(lun < 256 ? lun : 0x4000 | lun));
 }

@@ -13,14 +13,15 @@
 #define VIOLATIONS_PRINTED 5
 
 static void received(void *user, const Pdu *pdu);
+static const NexusOps session_ops;
 
 void session_violation(Session *session, const Pdu *pdu, const char *format, ...)
 {
     g_autofree char *what = NULL, *dump = NULL;
     va_list args;
 
-    session->violations++;
-    if (session->options.quiet || session->violations > VIOLATIONS_PRINTED)
+    session->base.violations++;
+    if (session->options.quiet || session->base.violations > VIOLATIONS_PRINTED)
         return;
     va_start(args, format);
     what = g_strdup_vprintf(format, args);
@@ -86,9 +87,16 @@ static TextKeys *make_offers(const SessionOptions *options)
 
 Session *session_connect(const SessionOptions *options, GError **error)
 {
-    Session *session = g_new0(Session, 1);
-    WireSink sink = {received, wire_violation, session};
+    Session *session;
+    WireSink sink = {received, wire_violation, NULL};
 
+    if (!options->url->ops) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "%s is no kind of iSCSI",
+                    options->url->scheme);
+        return NULL;
+    }
+    session = sink.user = g_new0(Session, 1);
+    session->base.ops = &session_ops;
     session->options = *options;
     session->options.wire.host = options->url->host;
     session->options.wire.port = options->url->port;
@@ -158,13 +166,13 @@ void session_free(Session *session)
     if (session->wire)
         session->wire->ops->close(session->wire);
     session->wire = NULL;
-    if (!session->error && !is_idle(session))
-        session->error =
+    if (!session->base.error && !is_idle(session))
+        session->base.error =
             g_error_new_literal(G_IO_ERROR, G_IO_ERROR_CLOSED, "the session was closed");
     lose_all(session);
     g_queue_clear_full(&session->inbox, (GDestroyNotify)pdu_free);
     params_deinit(&session->params);
-    g_clear_error(&session->error);
+    g_clear_error(&session->base.error);
     g_free(session);
 }
 
@@ -231,7 +239,7 @@ static void answer_ping(Session *session, const Pdu *pdu)
 static void to_inbox(Session *session, const Pdu *pdu)
 {
     if (pdu_opcode(pdu) == OP_REJECT) {
-        session->rejects++;
+        session->base.rejects++;
         if (pdu_itt(pdu) != PDU_NO_TAG)
             session_violation(session, pdu, "Reject with a task tag");
         if (pdu->len < PDU_BHS)
@@ -325,10 +333,10 @@ static void finish_drained(Session *session)
 
 bool session_turn(Session *session, int timeout_ms)
 {
-    if (session->error)
+    if (session->base.error)
         return false;
     start_waiting(session);
-    if (!session->wire->ops->turn(session->wire, timeout_ms, &session->error)) {
+    if (!session->wire->ops->turn(session->wire, timeout_ms, &session->base.error)) {
         finish_drained(session);
         lose_all(session);
         return false;
@@ -352,7 +360,7 @@ static void reset(Session *session, Task *task)
 void session_submit(Session *session, Task *task)
 {
     reset(session, task);
-    if (session->error) {
+    if (session->base.error) {
         finish_lost(task);
         return;
     }
@@ -366,28 +374,9 @@ void session_expect(Session *session, Task *task)
     take_slot(session, task);
 }
 
-/* Turns until `*flag`; false when the connection ends or the time is over before. */
-static bool turn_until(Session *session, const bool *flag, int timeout_ms)
-{
-    gint64 end = g_get_monotonic_time() + timeout_ms * (gint64)1000;
-
-    while (!*flag) {
-        gint64 left = end - g_get_monotonic_time();
-
-        if (left <= 0 || !session_turn(session, (int)(left / 1000) + 1))
-            return *flag;
-    }
-    return true;
-}
-
 bool session_run(Session *session, Task *task, int timeout_ms)
 {
-    session_submit(session, task);
-    if (!turn_until(session, &task->finished, timeout_ms)) {
-        session_give_up(session, task);
-        return false;
-    }
-    return !task->lost;
+    return nexus_run(&session->base, task, timeout_ms);
 }
 
 void session_give_up(Session *session, Task *task)
@@ -456,8 +445,8 @@ bool session_await_end(Session *session, int timeout_ms)
 {
     const bool never = false;
 
-    turn_until(session, &never, timeout_ms);
-    return session->error != NULL;
+    nexus_turn_until(&session->base, &never, timeout_ms);
+    return session->base.error != NULL;
 }
 
 void session_nop_out(Session *session, uint32_t itt, uint32_t ttt, const void *data, uint32_t len)
@@ -475,7 +464,7 @@ bool session_logout(Session *session, int timeout_ms)
     Pdu request = pdu_new(OP_LOGOUT | PDU_IMMEDIATE, PDU_FINAL, session_new_itt(session));
     g_autoptr(Pdu) answer = NULL;
 
-    if (session->error)
+    if (session->base.error)
         return false;
     session_send(session, &request);
     answer = session_await(session, OP_LOGOUT_RESPONSE, timeout_ms);
@@ -484,8 +473,61 @@ bool session_logout(Session *session, int timeout_ms)
     return answer && answer->bhs[2] == 0;
 }
 
-void session_put_lun(uint8_t *p, uint64_t lun)
+/* --- the seam --------------------------------------------------------------------------------- */
+
+static uint8_t *base_memory(Nexus *nexus)
 {
-    memset(p, 0, 8);
-    put_be16(p, (uint16_t)(lun < 256 ? lun : 0x4000 | lun));
+    Session *session = (Session *)nexus;
+
+    return session->wire->ops->memory(session->wire);
+}
+
+static bool base_turn(Nexus *nexus, int timeout_ms)
+{
+    return session_turn((Session *)nexus, timeout_ms);
+}
+
+static void base_submit(Nexus *nexus, Task *task)
+{
+    session_submit((Session *)nexus, task);
+}
+
+static void base_give_up(Nexus *nexus, Task *task)
+{
+    session_give_up((Session *)nexus, task);
+}
+
+static bool base_log_out(Nexus *nexus, int timeout_ms)
+{
+    return session_logout((Session *)nexus, timeout_ms);
+}
+
+static void base_free(Nexus *nexus)
+{
+    session_free((Session *)nexus);
+}
+
+static const NexusOps session_ops = {
+    .memory = base_memory,
+    .turn = base_turn,
+    .submit = base_submit,
+    .give_up = base_give_up,
+    .log_out = base_log_out,
+    .free = base_free,
+};
+
+Nexus *session_open_nexus(const NexusOptions *options, GError **error)
+{
+    SessionOptions so;
+    Session *session;
+
+    session_options_init(&so, options->url);
+    so.isid += options->index;
+    so.keys = options->keys;
+    so.quiet = options->quiet;
+    so.wire.depth = options->depth;
+    so.wire.arena = MAX(options->arena, 4096);
+    so.wire.invalidate = options->invalidate;
+    session = session_open(&so, error);
+    return session ? &session->base : NULL;
 }

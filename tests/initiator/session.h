@@ -7,44 +7,12 @@
 #pragma once
 
 #include "tests/initiator/chap.h"
-#include "tests/initiator/url.h"
+#include "tests/initiator/nexus.h"
 #include "tests/initiator/wire.h"
 
 #define SESSION_SLOTS 4096
 
 typedef struct Session Session;
-typedef struct Task Task;
-
-/* A SCSI command, the caller's memory, lent from submit until `done`. */
-struct Task {
-    uint8_t cdb[16];
-    uint64_t lun;
-    uint8_t attribute; /* 0 untagged, 1 simple, 2 ordered, 3 head of queue */
-    bool immediate;    /* the I bit */
-    bool read, write;
-    PduBuffer buffer; /* in the wire's memory; its length is the expected transfer length */
-    void (*done)(Task *task);
-    void *user;
-
-    /* Results. */
-    bool finished;
-    bool lost; /* the connection went, or the task was given up: nothing below is valid */
-    uint8_t response, status;
-    bool overflow, underflow;
-    uint32_t residual;
-    uint8_t sense[252];
-    uint32_t sense_len;
-
-    /* The session's. */
-    Session *session;
-    uint32_t itt;
-    bool has_status;
-    uint32_t received, in_burst, data_sn; /* Data-In */
-    uint32_t solicited, sent, r2t_sn;     /* R2T and Data-Out */
-    unsigned queued;                      /* PDUs with data so far */
-    GQueue r2t_ends;                      /* what `queued` was after each open R2T was answered */
-    unsigned unsent;                      /* queued PDUs that point into the buffer */
-};
 
 typedef struct {
     Url *url;
@@ -59,6 +27,7 @@ typedef struct {
 } SessionOptions;
 
 struct Session {
+    Nexus base;
     SessionOptions options;
     Wire *wire;
     Params params;
@@ -71,12 +40,11 @@ struct Session {
     bool in_login, full_feature;
     bool manual_nop; /* leave the target's pings to the caller, in the inbox */
     bool manual_r2t; /* and its R2Ts */
-    unsigned outstanding, violations, rejects;
+    unsigned outstanding;
     Task *slots[SESSION_SLOTS];
     GQueue waiting;  /* tasks the window does not admit yet */
     GQueue inbox;    /* PDUs that belong to no task, oldest first */
     GQueue draining; /* tasks with status whose data are still queued */
-    GError *error;   /* why the connection is gone; NULL while it lives */
 };
 
 /* Fills in what most sessions want. */
@@ -86,6 +54,8 @@ void session_options_init(SessionOptions *options, Url *url);
 Session *session_connect(const SessionOptions *options, GError **error);
 /* Connects and logs in. */
 Session *session_open(const SessionOptions *options, GError **error);
+/* The same behind the seam. */
+Nexus *session_open_nexus(const NexusOptions *options, GError **error);
 /* Closes the connection at once. Takes NULL. Tasks under way are finished as lost. */
 void session_free(Session *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Session, session_free)
@@ -120,6 +90,5 @@ void session_nop_out(Session *session, uint32_t itt, uint32_t ttt, const void *d
 /* Closes the session properly; true if the target agreed. */
 bool session_logout(Session *session, int timeout_ms);
 
-void session_put_lun(uint8_t *p, uint64_t lun);
 G_GNUC_PRINTF(3, 4)
 void session_violation(Session *session, const Pdu *pdu, const char *format, ...);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "tests/initiator/scsi.h"
+
 enum { FLAG_READ = 0x40, FLAG_WRITE = 0x20 };
 enum { FLAG_ACK = 0x40, FLAG_STATUS = 0x01, FLAG_UNDER = 0x02, FLAG_OVER = 0x04 };
 enum { FLAGS_BIDI = 0x18 };
@@ -18,7 +20,7 @@ static void send_data_out(Session *session, Task *task, uint32_t ttt, uint32_t o
         Pdu pdu = pdu_new(OP_DATA_OUT, piece == len ? PDU_FINAL : 0, task->itt);
 
         if (ttt != PDU_NO_TAG)
-            session_put_lun(pdu.bhs + AT_LUN, task->lun);
+            scsi_put_lun(pdu.bhs + AT_LUN, task->lun);
         put_be32(pdu.bhs + AT_TTT, ttt);
         put_be32(pdu.bhs + AT_EXP_STAT_SN, session->stat_sn);
         put_be32(pdu.bhs + AT_DATA_SN, data_sn++);
@@ -47,7 +49,7 @@ void task_start(Session *session, Task *task)
     if (task->write && !agreed[KEY_INITIAL_R2T])
         first = MIN(task->buffer.len, agreed[KEY_FIRST_BURST]);
     pdu = pdu_new(opcode, flags | (first == immediate ? PDU_FINAL : 0), task->itt);
-    session_put_lun(pdu.bhs + AT_LUN, task->lun);
+    scsi_put_lun(pdu.bhs + AT_LUN, task->lun);
     put_be32(pdu.bhs + AT_TTT, task->buffer.len);
     memcpy(pdu.bhs + 32, task->cdb, sizeof(task->cdb));
     task->buffer.to_target = task->write;

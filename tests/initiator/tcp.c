@@ -405,8 +405,6 @@ static bool tcp_turn(Wire *wire, int timeout_ms, GError **error)
 }
 
 const WireOps wire_tcp = {
-    .scheme = "iscsi",
-    .default_port = "3260",
     .data_in_pdus = true,
     .open = tcp_open,
     .close = tcp_close,

@@ -5,22 +5,31 @@
 #include <gio/gio.h>
 #include <string.h>
 
-static const WireOps *const wires[] = {&wire_tcp, &wire_iser};
+typedef struct {
+    const char *scheme, *default_port;
+    const WireOps *ops;
+} Scheme;
 
-static const WireOps *find_wire(const char *text, const char **rest)
+static const Scheme schemes[] = {
+    {"iscsi", "3260", &wire_tcp},
+    {"iser", "3260", &wire_iser},
+    {"srp", "5555", NULL},
+};
+
+static const Scheme *find_scheme(const char *text, const char **rest)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(wires); i++) {
-        size_t len = strlen(wires[i]->scheme);
+    for (size_t i = 0; i < G_N_ELEMENTS(schemes); i++) {
+        size_t len = strlen(schemes[i].scheme);
 
-        if (strncmp(text, wires[i]->scheme, len) == 0 && strncmp(text + len, "://", 3) == 0) {
+        if (strncmp(text, schemes[i].scheme, len) == 0 && strncmp(text + len, "://", 3) == 0) {
             *rest = text + len + 3;
-            return wires[i];
+            return &schemes[i];
         }
     }
     return NULL;
 }
 
-static gboolean split_portal(Url *url, const char *portal)
+static gboolean split_portal(Url *url, const Scheme *scheme, const char *portal)
 {
     const char *colon = strrchr(portal, ':'), *end = strchr(portal, ']');
     size_t host_len;
@@ -35,7 +44,7 @@ static gboolean split_portal(Url *url, const char *portal)
         host_len -= 2;
     }
     url->host = g_strndup(portal, host_len);
-    url->port = g_strdup(colon ? colon + 1 : url->ops->default_port);
+    url->port = g_strdup(colon ? colon + 1 : scheme->default_port);
     return host_len > 0 && url->port[0];
 }
 
@@ -78,20 +87,25 @@ Url *url_parse(const char *text, GError **error)
     g_autoptr(Url) url = g_new0(Url, 1);
     g_auto(GStrv) parts = NULL;
     const char *rest = NULL;
+    const Scheme *scheme = find_scheme(text, &rest);
 
-    url->ops = find_wire(text, &rest);
-    if (url->ops && split_user(url, &rest)) {
+    if (scheme && split_user(url, &rest)) {
         g_autofree char *copy = g_strdup(rest);
 
         if (split_query(url, copy))
             parts = g_strsplit(copy, "/", -1);
     }
-    if (!parts || g_strv_length(parts) != 3 || !parts[1][0] || !split_portal(url, parts[0]) ||
+    if (!parts || g_strv_length(parts) != 3 || !parts[1][0] ||
+        !split_portal(url, scheme, parts[0]) ||
         !g_ascii_string_to_unsigned(parts[2], 10, 0, 16383, &url->lun, NULL)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                    "'%s' is not iscsi://HOST[:PORT]/IQN/LUN or iser://HOST[:PORT]/IQN/LUN", text);
+                    "'%s' is not iscsi|iser://HOST[:PORT]/IQN/LUN or "
+                    "srp://HOST[:PORT]/ID_EXT-IOC_GUID/LUN",
+                    text);
         return NULL;
     }
+    url->scheme = scheme->scheme;
+    url->ops = scheme->ops;
     url->target = g_strdup(parts[1]);
     return g_steal_pointer(&url);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* iscsi://[USER%SECRET@]HOST[:PORT]/IQN/LUN[?target_user=NAME&target_password=SECRET] and the same
- * with iser://. */
+/* iscsi://[USER%SECRET@]HOST[:PORT]/IQN/LUN[?target_user=NAME&target_password=SECRET], the same
+ * with iser://, and srp://HOST[:PORT]/ID_EXT-IOC_GUID/LUN (16 hexadecimal digits each). */
 #pragma once
 
 #include <glib.h>
@@ -9,8 +9,9 @@
 #include "tests/initiator/wire.h"
 
 typedef struct {
-    const WireOps *ops;
-    char *host; /* without the brackets of IPv6 */
+    const char *scheme;
+    const WireOps *ops; /* of iSCSI; NULL: SRP */
+    char *host;         /* without the brackets of IPv6 */
     char *port;
     char *target;
     uint64_t lun;

@@ -31,7 +31,8 @@ static bool await_event(Verbs *v, enum rdma_cm_event_type wanted, int timeout_ms
     if (!good)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED, "%s instead of %s, status %d",
                     rdma_event_str(event->event), rdma_event_str(wanted), event->status);
-    if (good && wanted == RDMA_CM_EVENT_ESTABLISHED && event->param.conn.private_data) {
+    if ((event->event == RDMA_CM_EVENT_ESTABLISHED || event->event == RDMA_CM_EVENT_REJECTED) &&
+        event->param.conn.private_data) {
         v->reply_len = MIN(event->param.conn.private_data_len, sizeof(v->reply));
         memcpy(v->reply, event->param.conn.private_data, v->reply_len);
     }

@@ -15,7 +15,7 @@ typedef struct {
     struct ibv_mr *mr;
     uint8_t *memory; /* registered whole */
     size_t size;
-    uint8_t reply[4];   /* the start of the target's private data */
+    uint8_t reply[64];  /* the start of the private data of its acceptance or rejection */
     unsigned reply_len; /* 0: there was none */
     bool connected;
 } Verbs;

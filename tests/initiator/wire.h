@@ -30,8 +30,6 @@ typedef struct {
 } WireOptions;
 
 struct WireOps {
-    const char *scheme;
-    const char *default_port;
     bool
         data_in_pdus; /* Data-In, R2T and solicited Data-Out exist; else data are placed remotely */
     /* Blocks until connected. `sink` is copied. */

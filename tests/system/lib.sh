@@ -46,10 +46,11 @@ free_port() {
 	return 1
 }
 
-# write_config [extra lines for the target] <<lun groups ; sets $tcp_port $iser_port
+# write_config [extra lines for the target] <<lun groups ; sets $tcp_port $iser_port $srp_port
 write_config() {
 	tcp_port=$(free_port)
 	iser_port=$(free_port)
+	srp_port=$(free_port)
 	cat >"$work/rtgt.conf" <<TXT
 [daemon]
 bus=none
@@ -58,6 +59,7 @@ state-dir=$work/state
 listen=127.0.0.1:$tcp_port
 TXT
 	case ${transports:-iscsi} in *iser*) printf '[iser]\nlisten=127.0.0.1:%s\n' "$iser_port" >>"$work/rtgt.conf" ;; esac
+	case ${transports:-iscsi} in *srp*) printf '[srp]\nlisten=127.0.0.1:%s\n%s' "$srp_port" "${srp_keys:-}" >>"$work/rtgt.conf" ;; esac
 	printf '[target %s]\ntransports=%s\nallow=all\n' "$iqn" "${transports:-iscsi}" >>"$work/rtgt.conf"
 	cat >>"$work/rtgt.conf"
 }
@@ -65,11 +67,11 @@ TXT
 # How often a daemon has become ready here.
 ready_count() { cat "$work/rtgtd.log" 2>/dev/null | grep -c '\bready\b'; }
 
-# start_daemon [ARG...]: runs rtgtd on $work/rtgt.conf, under softverbs where iSER is asked for, and
+# start_daemon [ARG...]: runs rtgtd on $work/rtgt.conf, under softverbs where RDMA is asked for, and
 # $preload.
 start_daemon() {
 	local libraries=${preload:-}
-	case ${transports:-iscsi} in *iser*) libraries=$libraries${libraries:+:}$softverbs ;; esac
+	case ${transports:-iscsi} in *iser* | *srp*) libraries=$libraries${libraries:+:}$softverbs ;; esac
 	local before
 	before=$(ready_count)
 	env LD_PRELOAD="$libraries" "$rtgtd" -c "$work/rtgt.conf" "$@" >>"$work/rtgtd.log" 2>&1 &
@@ -93,7 +95,7 @@ start_bus() {
 }
 ctl() { "$rtgtctl" --bus "$bus_address" "$@"; }
 
-# load ARG...: rtgt-load, over iSER as well.
+# load ARG...: rtgt-load, over RDMA as well.
 load() { env LD_PRELOAD="$softverbs" timeout "${load_timeout:-300}" "$build/tests/initiator/rtgt-load" "$@"; }
 
 # iser_client COMMAND...: a client made with libiscsi 1.19, whose two bugs at the ends of a connection
@@ -151,6 +153,12 @@ random_file() {
 }
 
 tcp_url() { echo "iscsi://127.0.0.1:$tcp_port/$iqn/${1:-0}"; }
+# The identifiers are in the log of the latest start.
+srp_ids() {
+	sed -n "s/.*target ${2:-$iqn} over SRP: id_ext=\([0-9a-f]*\),ioc_guid=/\1-/p" "$work/rtgtd.log" | tail -n 1
+}
+# srp_url [LUN [TARGET]]
+srp_url() { echo "srp://127.0.0.1:$srp_port/$(srp_ids "$@")/${1:-0}"; }
 iser_url() { echo "iser://127.0.0.1:$iser_port/$iqn/${1:-0}"; }
 
 finish() {

@@ -264,11 +264,18 @@ static void test_url(void **state)
     g_autoptr(Url) chap = url_parse("iscsi://u%p%q@a:1/b/1?target_user=t&target_password=s", NULL);
     g_autoptr(Url) plain = url_parse("iscsi://host/iqn.a:b/3", NULL);
     g_autoptr(Url) six = url_parse("iser://[fe80::1]:17/iqn.a:b/0", NULL);
+    g_autoptr(Url) srp = url_parse("srp://h/0123456789abcdef-fedcba9876543210/2", NULL);
     g_autoptr(Url) six_only = url_parse("iser://[::1]/iqn.a:b/0", NULL);
 
     (void)state;
     assert_non_null(plain);
     assert_ptr_equal(plain->ops, &wire_tcp);
+    assert_string_equal(plain->scheme, "iscsi");
+    assert_non_null(srp);
+    assert_null(srp->ops);
+    assert_string_equal(srp->scheme, "srp");
+    assert_string_equal(srp->port, "5555");
+    assert_int_equal(srp->lun, 2);
     assert_string_equal(plain->host, "host");
     assert_string_equal(plain->port, "3260");
     assert_string_equal(plain->target, "iqn.a:b");

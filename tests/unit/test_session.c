@@ -71,8 +71,6 @@ static bool fake_turn(Wire *wire, int timeout_ms, GError **error)
 }
 
 static const WireOps fake_ops = {
-    .scheme = "fake",
-    .default_port = "1",
     .data_in_pdus = true,
     .open = fake_open,
     .close = fake_close,
@@ -95,7 +93,7 @@ static Wire *fake_open(const WireOptions *options, const WireSink *sink, GError 
 }
 
 static char host[] = "h", port[] = "1", target[] = "t";
-static Url url = {&fake_ops, host, port, target, 0};
+static Url url = {.scheme = "fake", .ops = &fake_ops, .host = host, .port = port, .target = target};
 
 static int session_setup(void **state)
 {
@@ -133,11 +131,11 @@ static Pdu answer(const Session *session, uint8_t opcode, uint8_t flags, uint32_
 
 static unsigned feed(Session *session, const Pdu *pdu)
 {
-    unsigned before = session->violations;
+    unsigned before = session->base.violations;
 
     fake->base.sink.received(fake->base.sink.user, pdu);
     session_turn(session, 0);
-    return session->violations - before;
+    return session->base.violations - before;
 }
 
 static void start(Session *session, Task *task, bool write)
