@@ -121,6 +121,11 @@ static SenseCode refusal(AluaState state, unsigned flags)
                                        : SENSE_PORT_UNAVAILABLE;
 }
 
+SenseCode alua_sense(const Alua *alua, uint16_t port)
+{
+    return refusal(state_of(alua_group_of_port(alua, port)), 0);
+}
+
 bool alua_refuses(Task *task)
 {
     AluaState state = state_of(task->nexus->group);

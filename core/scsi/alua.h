@@ -41,6 +41,8 @@ bool alua_is_explicit(const Alua *alua);
 /* False: there is no such group. MT-SAFE. */
 bool alua_get_state(const Alua *alua, uint16_t group, AluaState *state);
 
+/* Why the medium cannot be read or written through the port; SENSE_NO_SENSE: it can. MT-SAFE. */
+SenseCode alua_sense(const Alua *alua, uint16_t port);
 /* True when the state of the task's port group does not allow the command: it is answered then. */
 bool alua_refuses(Task *task);
 

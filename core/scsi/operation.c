@@ -316,7 +316,7 @@ static void begin_writing(void *arg)
 
 static bool at_rest(const LunShard *shard)
 {
-    if (shard->in_flight > 0 || shard->held.head)
+    if (shard->in_flight > 0 || shard->held.head || shard->guests.head)
         return false;
     for (GList *i = shard->itls.head; i; i = i->next)
         for (GList *t = ((Itl *)i->data)->tasks.head; t; t = t->next) {

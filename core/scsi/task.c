@@ -23,7 +23,8 @@ static void init(Task *task)
     task->sense_len = 0;
     task->data_out_wanted = task->data_in_wanted = 0;
     task->busy = 0;
-    task->failed = task->orphan = task->committing = false;
+    task->failed = task->committing = false;
+    task->orphans = 0;
     task->link = (GList){.data = task};
     task->begun = false;
     task->claim = NULL;
@@ -37,6 +38,7 @@ static void init(Task *task)
         Transfer *t = &task->transfers[i];
         t->state = TRANSFER_IDLE;
         t->task = task;
+        t->orphan = false;
         t->segment.iovcnt = 0;
         t->segment.len = 0;
         t->segment.waiting = false;
@@ -210,18 +212,8 @@ static bool must_be_waited_for(const Transfer *t)
     return t->state == TRANSFER_STORAGE || t->state == TRANSFER_GET_DATA;
 }
 
-static bool is_in_store(const Task *task)
-{
-    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
-        if (task->transfers[i].state == TRANSFER_STORAGE)
-            return true;
-    return false;
-}
-
 void task_settle(Task *task)
 {
-    if (task->state == TASK_ABORTED && task->orphan && !is_in_store(task))
-        hung_orphan_back(task);
     if (task->waiters && (task->state == TASK_ABORTED || task->failed) && !task_may_write(task))
         tmf_task_settled(task);
     if (task->state != TASK_RUNNING || !task->failed)
@@ -239,6 +231,8 @@ static void end_waiting_transfers(Task *task)
         if (state == TRANSFER_WAIT_MEMORY || state == TRANSFER_READY)
             transfer_end(&task->transfers[i]);
     }
+    if (task->own_ops)
+        task->own_ops->stopped(task);
 }
 
 bool task_descriptor_sense(const Task *task)
@@ -402,8 +396,11 @@ static void withdraw_requests(Task *task)
 {
     for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
         Transfer *t = &task->transfers[i];
-        if (t->state == TRANSFER_STORAGE && lun_shard_withdraw(t->shard, &t->req))
-            t->state = TRANSFER_READY;
+        if (t->state != TRANSFER_STORAGE || !lun_shard_withdraw(t->shard, &t->req))
+            continue;
+        if (t->orphan)
+            hung_orphan_back(t);
+        t->state = TRANSFER_READY;
     }
 }
 
@@ -439,8 +436,7 @@ void task_abort(Task *task)
         task->state = TASK_ABORTED;
         withdraw_requests(task);
         end_waiting_transfers(task);
-        if (is_in_store(task))
-            hung_orphan_add(task);
+        hung_orphans_add(task);
     }
     cancel_moves(task);
     task_unbusy(task);

@@ -258,7 +258,8 @@ static void reset_nexus(Nexus *nexus, TmfDone done, void *arg)
 /* --- on all loops ----------------------------------------------------------------------------- */
 
 /* The copies that commands to other LUNs make from or to this one: they fail and say why, for their
- * initiators learn of the reset in no other way. */
+ * initiators learn of the reset in no other way. Those of its own commands are aborted with them.
+ */
 static void fail_guests(LunShard *shard, Part *part)
 {
     for (GList *l = shard->guests.head; l; l = l->next)
@@ -266,7 +267,7 @@ static void fail_guests(LunShard *shard, Part *part)
     for (GList *l = shard->guests.head; l;) {
         Task *task = l->data;
         l = l->next;
-        if (task->state == TASK_RUNNING && !task->failed) {
+        if (task->itl->shard != shard && task->state == TASK_RUNNING && !task->failed) {
             copy_device_reset(task, shard);
             l = shard->guests.head; /* it may have left, and others with it */
         }
