@@ -113,6 +113,7 @@ static void stop(void)
 
 const Transport fake_transport = {.name = "fake",
                                   .keys = no_keys,
+                                  .target_port = 3,
                                   .target_keys = target_keys,
                                   .default_listen = "127.0.0.1:1;127.0.0.1:2",
                                   .check_key = check_key,
