@@ -62,6 +62,7 @@ typedef struct {
     char *state_dir;
     bool state_dir_chosen;
     unsigned tmf_timeout_ms;
+    bool copy_between_targets;
     ArenaConfig arena;
     size_t recv_memory;    /* bytes, resolved */
     GPtrArray *transports; /* ConfigTransport *, in main()'s order */
