@@ -113,6 +113,20 @@ void task_run(Task *task)
     task->command->run(task);
 }
 
+/* The order in which a command meets what may keep it from being done; the first that does,
+ * answers. SAM-5 5.3.3 leaves most of it open; what it asks for, and what initiators rely on:
+ * - a logical unit that is not there, before all that only one can say;
+ * - a unit attention, which is told with the next command whatever that asks for (SAM-5 5.14);
+ * - a reservation conflict, before any CHECK CONDITION but those two (SPC-4 5.13.1);
+ * - the asymmetric access state of the port;
+ * - an operation code, service action or task attribute that does not exist: from here on a row of
+ *   the table is known;
+ * - a store that hangs: BUSY, for a command that would not come back;
+ * - the medium: stopped, ejected, being formatted or useless after that;
+ * - wrong bits in the CDB, then write protection;
+ * - claims, behind which it only waits.
+ * An abort or reset finds it at one of these, blocked, or running, and ends it the same way. What
+ * an EXTENDED COPY does to other LUNs meets the same in the same order (copy.c). */
 void task_start(Task *task)
 {
     task->state = TASK_RUNNING;
