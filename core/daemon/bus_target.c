@@ -72,31 +72,25 @@ static gboolean set_group_state(RtgtTarget1 *interface, GDBusMethodInvocation *i
     return TRUE;
 }
 
-static void add_port_group(GVariantBuilder *builder, const Export *export,
-                           const AluaGroupSpec *spec)
+static void add_port_group(GVariantBuilder *builder, const AluaGroupSpec *spec)
 {
-    AluaState state = ALUA_OPTIMIZED;
     GVariantBuilder ports;
     g_variant_builder_init(&ports, G_VARIANT_TYPE("au"));
     for (unsigned i = 0; i < spec->n_ports; i++)
         g_variant_builder_add(&ports, "u", spec->ports[i]);
-    alua_get_state(scsi_target_alua(export_scsi(export)), spec->id, &state);
-    g_variant_builder_add(builder, "(usbau)", spec->id, config_alua_state_name(state),
+    g_variant_builder_add(builder, "(usbau)", spec->id, config_alua_state_name(spec->state),
                           (gboolean)spec->preferred, &ports);
 }
 
 static gboolean get_port_groups(RtgtTarget1 *interface, GDBusMethodInvocation *invocation,
                                 TargetView *view)
 {
-    static const uint16_t port = 1;
-    const AluaGroupSpec all = {.id = 1, .ports = &port, .n_ports = 1};
-    const GPtrArray *groups = export_config(view->export)->port_groups;
+    const Alua *alua = scsi_target_alua(export_scsi(view->export));
+    AluaGroupSpec group;
     GVariantBuilder builder;
     g_variant_builder_init(&builder, G_VARIANT_TYPE("a(usbau)"));
-    for (guint i = 0; i < groups->len; i++)
-        add_port_group(&builder, view->export, &((const ConfigPortGroup *)groups->pdata[i])->spec);
-    if (groups->len == 0)
-        add_port_group(&builder, view->export, &all);
+    for (unsigned i = 0; alua_get_group(alua, i, &group); i++)
+        add_port_group(&builder, &group);
     rtgt_target1_complete_get_port_groups(interface, invocation, g_variant_builder_end(&builder));
     return TRUE;
 }

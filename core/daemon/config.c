@@ -20,8 +20,9 @@
 const char *const config_hugepages[] = {
     [ARENA_HUGE_AUTO] = "auto", [ARENA_HUGE_ON] = "on", [ARENA_HUGE_OFF] = "off", NULL};
 
-static const char *const daemon_keys[] = {"io-loops", "poll-us",     "bus", "state-dir",
-                                          "secrets",  "tmf-timeout", NULL};
+static const char *const daemon_keys[] = {
+    "io-loops", "poll-us", "bus", "state-dir", "secrets", "tmf-timeout", "copy-between-targets",
+    NULL};
 static const char *const memory_keys[] = {"arena", "arena-initial", "recv-memory", "hugepages",
                                           NULL};
 
@@ -67,6 +68,8 @@ static void read_daemon(const ConfigReader *reader, Config *config)
     config->tmf_timeout_ms =
         1000 * (unsigned)config_reader_number(reader, "daemon", "tmf-timeout", NULL, TMF_TIMEOUT, 1,
                                               TMF_TIMEOUT_MAX);
+    config->copy_between_targets =
+        config_reader_bool(reader, "daemon", "copy-between-targets", false);
     config->state_dir = config_reader_string(reader, "daemon", "state-dir");
     config->state_dir_chosen = config->state_dir != NULL;
     if (!config->state_dir_chosen)

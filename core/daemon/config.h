@@ -63,6 +63,7 @@ typedef struct {
     bool state_dir_chosen;
     Secrets *secrets; /* NULL: there is no secrets= */
     unsigned tmf_timeout_ms;
+    bool copy_between_targets;
     ArenaConfig arena;
     size_t recv_memory;    /* bytes, resolved */
     GPtrArray *transports; /* ConfigTransport *, in main()'s order */

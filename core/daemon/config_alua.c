@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define PORTS_MAX 255 /* the target port count is a byte */
+#define PORTS_MAX 240 /* the target port count is a byte; those that no group names are added */
 
 static const char *const own_keys[] = {"ports", "state", "preferred", NULL};
 

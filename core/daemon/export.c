@@ -35,15 +35,37 @@ static void free_lun(void *arg)
     g_free(lun);
 }
 
+static bool is_grouped(const ConfigTarget *config, uint16_t port)
+{
+    for (guint i = 0; i < config->port_groups->len; i++) {
+        const AluaGroupSpec *spec = &((ConfigPortGroup *)config->port_groups->pdata[i])->spec;
+        for (unsigned k = 0; k < spec->n_ports; k++)
+            if (spec->ports[k] == port)
+                return true;
+    }
+    return false;
+}
+
+/* Ports of the transports that no group names are added to the first. */
 static void set_alua(ScsiTarget *scsi, const ConfigTarget *config)
 {
-    const uint16_t port = 1;
-    const AluaGroupSpec all = {.id = 1, .ports = &port, .n_ports = 1};
+    const AluaGroupSpec all = {.id = 1};
     g_autoptr(GArray) specs = g_array_new(FALSE, FALSE, sizeof(AluaGroupSpec));
+    g_autoptr(GArray) ports = g_array_new(FALSE, FALSE, sizeof(uint16_t));
     for (guint i = 0; i < config->port_groups->len; i++)
         g_array_append_val(specs, ((ConfigPortGroup *)config->port_groups->pdata[i])->spec);
     if (specs->len == 0)
         g_array_append_val(specs, all);
+    AluaGroupSpec *first = &g_array_index(specs, AluaGroupSpec, 0);
+    if (first->n_ports > 0)
+        g_array_append_vals(ports, first->ports, first->n_ports);
+    for (guint i = 0; i < config->transports->len; i++) {
+        const Transport *transport = config->transports->pdata[i];
+        if (!is_grouped(config, transport->target_port))
+            g_array_append_val(ports, transport->target_port);
+    }
+    first->ports = (const uint16_t *)ports->data;
+    first->n_ports = ports->len;
     scsi_target_set_alua(scsi, alua_new(config->alua & 1, config->alua & 2,
                                         (const AluaGroupSpec *)specs->data, specs->len));
 }

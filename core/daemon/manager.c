@@ -5,6 +5,7 @@
 #include "core/base/loop.h"
 #include "core/mem/receive.h"
 #include "core/mem/segment.h"
+#include "core/scsi/directory.h"
 #include "core/scsi/tmf.h"
 
 #include <stdatomic.h>
@@ -322,6 +323,7 @@ Manager *manager_new(const Config *config, GError **error)
     manager->sessions = g_ptr_array_new();
     manager->settings = copy_keys(config->keys);
     tmf_timeout_ms = config->tmf_timeout_ms;
+    directory_between_targets = config->copy_between_targets;
     choose_loops(manager);
     make_loops(manager);
     if (open_state_dir(manager, error) && make_memory(manager, error)) {

@@ -78,6 +78,10 @@ struct Transport {
     const char *const *target_keys; /* keys it takes in a [target] group; NULL-terminated */
     const char *default_listen;     /* as in the keyfile; used when a target uses the transport */
 
+    /* Relative target port identifier (SPC-4 7.8.6.8) of its port of every target: a number that no
+     * other transport has. In the iSCSI family it is the portal group tag, too. */
+    uint16_t target_port;
+
     /* Checks one key of [NAME] or [target]; false with a message that says what would be right. */
     bool (*check_key)(const char *key, const char *value, bool in_target, GError **error);
     /* Then all its keys of one group together (NULL-terminated), and with the secrets (NULL: there

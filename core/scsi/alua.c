@@ -19,7 +19,7 @@ typedef enum { CHANGED_NEVER = 0, CHANGED_BY_COMMAND = 1, CHANGED_IMPLICITLY = 2
 
 struct AluaGroup {
     uint16_t id;
-    uint16_t *ports;
+    const uint16_t *ports; /* in Alua.ports */
     unsigned n_ports;
     bool preferred;
     uint8_t state, cause; /* any loop, atomic */
@@ -29,20 +29,28 @@ struct Alua {
     bool implicit, explicit;
     AluaGroup *groups;
     unsigned n;
+    uint16_t *ports; /* of all groups */
+    unsigned n_ports;
 };
 
 Alua *alua_new(bool implicit, bool explicit, const AluaGroupSpec *groups, unsigned n)
 {
     g_assert(n > 0);
-    Alua *alua = g_new(Alua, 1);
-    *alua = (Alua){implicit, explicit, g_new(AluaGroup, n), n};
+    Alua *alua = g_new0(Alua, 1);
+    unsigned n_ports = 0;
     for (unsigned i = 0; i < n; i++)
-        alua->groups[i] =
-            (AluaGroup){.id = groups[i].id,
-                        .ports = g_memdup2(groups[i].ports, groups[i].n_ports * sizeof(uint16_t)),
-                        .n_ports = groups[i].n_ports,
-                        .preferred = groups[i].preferred,
-                        .state = (uint8_t)groups[i].state};
+        n_ports += groups[i].n_ports;
+    *alua = (Alua){implicit, explicit, g_new(AluaGroup, n), n, g_new(uint16_t, n_ports), 0};
+    for (unsigned i = 0; i < n; i++) {
+        uint16_t *ports = alua->ports + alua->n_ports;
+        for (unsigned k = 0; k < groups[i].n_ports; k++)
+            alua->ports[alua->n_ports++] = groups[i].ports[k];
+        alua->groups[i] = (AluaGroup){.id = groups[i].id,
+                                      .ports = ports,
+                                      .n_ports = groups[i].n_ports,
+                                      .preferred = groups[i].preferred,
+                                      .state = (uint8_t)groups[i].state};
+    }
     return alua;
 }
 
@@ -50,8 +58,7 @@ void alua_free(Alua *alua)
 {
     if (!alua)
         return;
-    for (unsigned i = 0; i < alua->n; i++)
-        g_free(alua->groups[i].ports);
+    g_free(alua->ports);
     g_free(alua->groups);
     g_free(alua);
 }
@@ -88,6 +95,22 @@ unsigned alua_tpgs(const Alua *alua)
     return (alua->explicit ? 2u : 0) | (alua->implicit ? 1u : 0);
 }
 
+const uint16_t *alua_ports(const Alua *alua, unsigned *n)
+{
+    *n = alua->n_ports;
+    return alua->ports;
+}
+
+bool alua_get_group(const Alua *alua, unsigned index, AluaGroupSpec *out)
+{
+    if (index >= alua->n)
+        return false;
+    const AluaGroup *group = &alua->groups[index];
+    *out =
+        (AluaGroupSpec){group->id, group->ports, group->n_ports, state_of(group), group->preferred};
+    return true;
+}
+
 bool alua_is_explicit(const Alua *alua)
 {
     return alua->explicit;
@@ -119,6 +142,11 @@ static SenseCode refusal(AluaState state, unsigned flags)
     return state == ALUA_TRANSITIONING ? SENSE_PORT_TRANSITION
            : state == ALUA_OFFLINE     ? SENSE_LUN_OFFLINE
                                        : SENSE_PORT_UNAVAILABLE;
+}
+
+SenseCode alua_sense(const Alua *alua, uint16_t port)
+{
+    return refusal(state_of(alua_group_of_port(alua, port)), 0);
 }
 
 bool alua_refuses(Task *task)

@@ -38,9 +38,15 @@ AluaGroup *alua_group_of_port(const Alua *alua, uint16_t port); /* never NULL */
 uint16_t alua_group_id(const AluaGroup *group);
 unsigned alua_tpgs(const Alua *alua); /* the TPGS field of INQUIRY */
 bool alua_is_explicit(const Alua *alua);
+/* Those of all groups, each once: all target ports there are. Constant as long as alua lives. */
+const uint16_t *alua_ports(const Alua *alua, unsigned *n);
+/* The group as it is now; false: there are not so many. Its ports are those of alua. MT-SAFE. */
+bool alua_get_group(const Alua *alua, unsigned index, AluaGroupSpec *out);
 /* False: there is no such group. MT-SAFE. */
 bool alua_get_state(const Alua *alua, uint16_t group, AluaState *state);
 
+/* Why the medium cannot be read or written through the port; SENSE_NO_SENSE: it can. MT-SAFE. */
+SenseCode alua_sense(const Alua *alua, uint16_t port);
 /* True when the state of the task's port group does not allow the command: it is answered then. */
 bool alua_refuses(Task *task);
 

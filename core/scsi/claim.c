@@ -219,6 +219,12 @@ void claim_make(Claim **out, LunShard *shard, ClaimMode mode, uint64_t lba, uint
         turn_has_come(claim);
 }
 
+int claim_order(const LunShard *a, const LunShard *b)
+{
+    uintptr_t first = (uintptr_t)a->lun, second = (uintptr_t)b->lun;
+    return (first > second) - (first < second);
+}
+
 /* Whose turn has come is told by a call on its loop even where that is this one: what it does then
  * is not done in the middle of the end of another command. */
 static void dequeue(Lun *lun, Claim *claim)

@@ -15,8 +15,10 @@
  * for commands that have begun, and those never wait for a claim. This needs two rules:
  * - a claim is made before memory is acquired, because commands that have begun may wait for
  * memory;
- * - who holds a claim does not wait for another one, on this LUN or any other.
- * Rows of the command table keep them: a command is held back before its run(). */
+ * - who holds a claim waits for another one only on a LUN that comes later in one order of all LUNs
+ * (claim_order()).
+ * Rows of the command table keep them: a command is held back before its run(). A part of a copy
+ * claims its blocks on both LUNs in that order, or on one LUN all at once, and then gets memory. */
 #pragma once
 
 #include "core/scsi/task.h"
@@ -36,6 +38,8 @@ typedef enum {
 typedef void (*ClaimGranted)(Claim *claim, void *arg);
 void claim_make(Claim **claim, LunShard *shard, ClaimMode mode, uint64_t lba, uint64_t blocks,
                 ClaimGranted granted, void *arg);
+/* Which of two different LUNs is to be claimed first: < 0 for `a`. MT-SAFE. */
+int claim_order(const LunShard *a, const LunShard *b);
 /* Gives the range back, or ends the wait. Nothing of it may be with the store any more. On the
  * shard's loop. */
 void claim_release(Claim *claim);

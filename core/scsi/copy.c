@@ -3,10 +3,13 @@
 #include "core/scsi/copy.h"
 
 #include "core/base/bytes.h"
+#include "core/scsi/claim.h"
 #include "core/scsi/copy_list.h"
 #include "core/scsi/copy_results.h"
 #include "core/scsi/directory.h"
+#include "core/scsi/hung.h"
 #include "core/scsi/nexus_impl.h"
+#include "core/scsi/readiness.h"
 #include "core/scsi/reply.h"
 #include "core/scsi/target_impl.h"
 #include "core/scsi/task_impl.h"
@@ -19,12 +22,14 @@ typedef struct {
     CopyList list;
     CopyResult *result; /* NULL: without a list identifier */
     unsigned segment;   /* the one under way */
-    /* Held while the segment is under way, so that a LUN that is being removed stays until then:
-     * by the task's I_T_L nexus where it is the task's own, else as a guest. */
+    /* Guests there while the segment is under way. */
     LunShard *source, *destination;
     uint64_t from, to; /* offsets in the stores; bytes */
     bool overlaps;     /* parts must not overtake each other */
     bool backwards;    /* the last part first */
+    struct {
+        Claim *source, *destination; /* within one LUN the former is on all of it */
+    } claims[TASK_TRANSFERS];        /* of the part of each transfer */
 } Copy;
 
 static Copy *copy_of(const Task *task)
@@ -36,13 +41,12 @@ static Copy *copy_of(const Task *task)
 
 static void enter(Task *task, LunShard *shard)
 {
-    if (shard != task->itl->shard)
-        g_queue_push_tail(&shard->guests, task);
+    g_queue_push_tail(&shard->guests, task);
 }
 
 static void leave(Task *task, LunShard *shard)
 {
-    if (!shard || shard == task->itl->shard)
+    if (!shard)
         return;
     g_queue_remove(&shard->guests, task);
     target_shard_left(shard);
@@ -97,6 +101,7 @@ static void store_failed(Transfer *t)
 void copy_device_reset(Task *task, const LunShard *shard)
 {
     SenseOrigin origin = shard == copy_of(task)->source ? SENSE_OF_SOURCE : SENSE_OF_DESTINATION;
+    hung_orphans_add(task);
     device_failed(task, origin, (SenseStatus){.status = SCSI_TASK_ABORTED});
 }
 
@@ -140,20 +145,6 @@ static bool find_devices(Task *task, const CopySegment *segment)
     return true;
 }
 
-/* What the LUN answers to the copy manager's READs or WRITEs: whatever keeps the initiator's own
- * commands out of it belongs here, too, for a copy is one by other means. */
-static bool check_access(Task *task, const LunShard *shard, SenseOrigin origin)
-{
-    bool write = origin == SENSE_OF_DESTINATION;
-    SenseStatus said = {.status = SCSI_GOOD};
-    if (write && lun_write_protected(shard->lun))
-        said = (SenseStatus){SCSI_CHECK_CONDITION, SENSE_WRITE_PROTECTED};
-    if (said.status == SCSI_GOOD)
-        return true;
-    device_failed(task, origin, said);
-    return false;
-}
-
 static bool check_range(Task *task, const LunShard *shard, uint64_t lba, SenseOrigin origin)
 {
     uint64_t total = lun_blocks(shard->lun), blocks = task->end >> shard->block_shift;
@@ -195,15 +186,120 @@ static bool begin_segment(Task *task)
         return false;
     const LunShard *from = copy->source, *to = copy->destination;
     task->end = (uint64_t)s->blocks << (s->destination_blocks ? to : from)->block_shift;
-    if (!check_access(task, from, SENSE_OF_SOURCE) ||
-        !check_access(task, to, SENSE_OF_DESTINATION) || !check_blocks(task) ||
-        !check_range(task, from, s->source_lba, SENSE_OF_SOURCE) ||
+    if (!check_blocks(task) || !check_range(task, from, s->source_lba, SENSE_OF_SOURCE) ||
         !check_range(task, to, s->destination_lba, SENSE_OF_DESTINATION))
         return false;
     copy->from = s->source_lba << from->block_shift;
     copy->to = s->destination_lba << to->block_shift;
     find_overlap(task);
     return true;
+}
+
+/* --- what keeps a copy out of a LUN ----------------------------------------------------------- */
+
+/* What the LUN answers to the copy manager's READs or WRITEs: whatever keeps the initiator's own
+ * commands out of it, in the order of task_start(), for a copy is one by other means. A LUN of
+ * another target takes the nexus for one through its own port of the same number. */
+static SenseStatus answer_of(const Task *task, const LunShard *shard, bool write)
+{
+    Lun *lun = shard->lun;
+    uint16_t progress;
+    if (reserve_denies(lun, task->nexus, write))
+        return (SenseStatus){.status = SCSI_RESERVATION_CONFLICT};
+    SenseCode code = alua_sense(lun->alua, task->nexus->name.port);
+    if (code == SENSE_NO_SENSE && lun_hung(lun))
+        return (SenseStatus){.status = SCSI_BUSY};
+    if (code == SENSE_NO_SENSE)
+        code = readiness_sense(lun, &progress);
+    if (code == SENSE_NO_SENSE && write && lun_write_protected(lun))
+        code = SENSE_WRITE_PROTECTED;
+    return (SenseStatus){code ? SCSI_CHECK_CONDITION : SCSI_GOOD, code};
+}
+
+static bool check_access(Task *task, const LunShard *shard, SenseOrigin origin)
+{
+    SenseStatus said = answer_of(task, shard, origin == SENSE_OF_DESTINATION);
+    if (said.status == SCSI_GOOD)
+        return true;
+    device_failed(task, origin, said);
+    return false;
+}
+
+/* --- claims of a part ------------------------------------------------------------------------- */
+
+static unsigned index_of(const Transfer *t)
+{
+    return (unsigned)(t - t->task->transfers);
+}
+
+static void release_claim(Claim **claim)
+{
+    if (*claim)
+        claim_release(g_steal_pointer(claim));
+}
+
+static void release_claims(Copy *copy, unsigned i)
+{
+    release_claim(&copy->claims[i].source);
+    release_claim(&copy->claims[i].destination);
+}
+
+static void claim_store(Transfer *t, bool source, ClaimGranted granted)
+{
+    Copy *copy = copy_of(t->task);
+    LunShard *shard = source ? copy->source : copy->destination;
+    uint64_t at = (source ? copy->from : copy->to) + t->offset;
+    Claim **claim =
+        source ? &copy->claims[index_of(t)].source : &copy->claims[index_of(t)].destination;
+    claim_make(claim, shard, CLAIM_SHARED, at >> shard->block_shift, t->len >> shard->block_shift,
+               granted, t);
+}
+
+/* Within one LUN, two claims could have one of somebody else's between them, which overlaps both:
+ * what lies between the blocks is claimed too. */
+static void claim_both(Transfer *t, ClaimGranted granted)
+{
+    Copy *copy = copy_of(t->task);
+    LunShard *shard = copy->source;
+    uint64_t first = MIN(copy->from, copy->to) + t->offset,
+             end = MAX(copy->from, copy->to) + t->offset + t->len;
+    claim_make(&copy->claims[index_of(t)].source, shard, CLAIM_SHARED, first >> shard->block_shift,
+               (end - first) >> shard->block_shift, granted, t);
+}
+
+static void read_part(Transfer *t);
+
+/* A long wait may be over: it is now that the LUNs must let the copy in. */
+static void part_claimed(Claim *claim, void *arg)
+{
+    (void)claim;
+    Transfer *t = arg;
+    const Copy *copy = copy_of(t->task);
+    if (check_access(t->task, copy->source, SENSE_OF_SOURCE) &&
+        check_access(t->task, copy->destination, SENSE_OF_DESTINATION))
+        transfer_acquire(t, t->len, read_part);
+}
+
+static void first_claimed(Claim *claim, void *arg)
+{
+    Transfer *t = arg;
+    claim_store(t, claim != copy_of(t->task)->claims[index_of(t)].source, part_claimed);
+}
+
+static void claim_part(Transfer *t)
+{
+    const Copy *copy = copy_of(t->task);
+    if (copy->source == copy->destination)
+        claim_both(t, part_claimed);
+    else
+        claim_store(t, claim_order(copy->source, copy->destination) < 0, first_claimed);
+}
+
+static void stopped(Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
+        if (transfer_is_idle(&task->transfers[i]))
+            release_claims(copy_of(task), i);
 }
 
 /* --- its parts -------------------------------------------------------------------------------- */
@@ -218,6 +314,7 @@ static void part_written(Transfer *t)
     task->finished += t->len;
     if (copy->result)
         copy->result->written += t->len;
+    release_claims(copy, index_of(t));
     transfer_end(t);
     if (task->finished < task->end) {
         begin_parts(task);
@@ -230,7 +327,9 @@ static void part_written(Transfer *t)
 
 static void write_part(Transfer *t)
 {
-    const Copy *copy = copy_of(t->task);
+    Copy *copy = copy_of(t->task);
+    if (copy->source != copy->destination)
+        release_claim(&copy->claims[index_of(t)].source);
     unsigned flags = lun_write_cache(copy->destination->lun) ? 0 : AIO_FUA;
     transfer_store_on(t, copy->destination, AIO_WRITE, flags, copy->to + t->offset, t->len,
                       t->segment.iov, t->segment.iovcnt, part_written);
@@ -243,21 +342,23 @@ static void read_part(Transfer *t)
                       t->segment.iovcnt, write_part);
 }
 
-/* Each transfer reads and writes its part with the memory that it has: none waits for another one
- * while it holds some. */
+/* Each transfer reads and writes its part with the claims and the memory that it has: none waits
+ * for another one while it holds some. */
 static void begin_parts(Task *task)
 {
     const Copy *copy = copy_of(task);
     unsigned transfers = copy->overlaps ? 1 : TASK_TRANSFERS;
-    for (unsigned i = 0; i < transfers && task->position < task->end; i++) {
+    task->busy++; /* one may fail at once, and the copy is gone then */
+    for (unsigned i = 0; i < transfers && !task->failed && task->position < task->end; i++) {
         Transfer *t = &task->transfers[i];
         if (!transfer_is_idle(t))
             continue;
         uint32_t len = (uint32_t)MIN(PART, task->end - task->position);
         uint64_t offset = copy->backwards ? task->end - task->position - len : task->position;
         task->position += len;
-        transfer_begin(t, (uint32_t)offset, len, len, read_part);
+        transfer_begin(t, (uint32_t)offset, len, 0, claim_part);
     }
+    task_unbusy(task);
 }
 
 static void next_segment(Task *task)
@@ -281,6 +382,8 @@ static void ended(Task *task)
 {
     Copy *copy = copy_of(task);
     CopyResult *result = copy->result;
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
+        release_claims(copy, i);
     leave_both(task);
     if (result && task->state == TASK_RESPONDED && copy->list.usage == COPY_ID_HOLD)
         copy_result_hold(task->itl, result, task);
@@ -289,7 +392,8 @@ static void ended(Task *task)
     g_free(copy);
 }
 
-static const TaskOwnOps copy_ops = {.store_failed = store_failed, .ended = ended};
+static const TaskOwnOps copy_ops = {
+    .store_failed = store_failed, .stopped = stopped, .ended = ended};
 
 static void list_fetched(Transfer *t)
 {

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+bool directory_between_targets;
+
 /* LunShard; a loop is a thread. */
 static _Thread_local GQueue shown = G_QUEUE_INIT;
 
@@ -61,7 +63,7 @@ LunShard *directory_find(const Nexus *nexus, uint8_t code_set, uint8_t type, con
     for (unsigned i = 0; i < view->numbers; i++)
         if (view->luns[i] && has(view->luns[i]->lun, &wanted))
             return view->luns[i];
-    for (GList *l = shown.head; l; l = l->next) {
+    for (GList *l = shown.head; l && directory_between_targets; l = l->next) {
         LunShard *shard = l->data;
         if (has(shard->lun, &wanted) && is_known_to(shard->lun, nexus_initiator(nexus)))
             return shard;

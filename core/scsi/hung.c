@@ -17,7 +17,7 @@ static void mark(LunShard *shard)
                   "until it does",
                   lun->spec.target_name, lun->spec.number, tmf_timeout_ms);
     for (GList *l = shard->orphans.head; l; l = l->next)
-        nexus_check_hung(((Task *)l->data)->nexus);
+        nexus_check_hung(((Transfer *)l->data)->task->nexus);
 }
 
 static void unmark(LunShard *shard)
@@ -31,17 +31,17 @@ static void unmark(LunShard *shard)
                   lun->spec.number);
 }
 
-static unsigned age_ms(const Task *task)
+static unsigned age_of_oldest_ms(const LunShard *shard)
 {
-    return (unsigned)((g_get_monotonic_time() - task->aborted_at) / 1000);
+    const Transfer *oldest = shard->orphans.head->data;
+    return (unsigned)((g_get_monotonic_time() - oldest->task->aborted_at) / 1000);
 }
 
 static gboolean oldest_is_due(gpointer arg);
 
 static void await_oldest(LunShard *shard)
 {
-    const Task *oldest = g_queue_peek_head(&shard->orphans);
-    unsigned age = age_ms(oldest);
+    unsigned age = age_of_oldest_ms(shard);
     unsigned left = age < tmf_timeout_ms ? tmf_timeout_ms - age : 0;
     shard->orphan_timer = loop_timer_start(shard->loop, MAX(left, 1), oldest_is_due, shard);
 }
@@ -50,35 +50,63 @@ static gboolean oldest_is_due(gpointer arg)
 {
     LunShard *shard = arg;
     loop_timer_stop(&shard->orphan_timer);
-    if (age_ms(g_queue_peek_head(&shard->orphans)) >= tmf_timeout_ms)
+    if (age_of_oldest_ms(shard) >= tmf_timeout_ms)
         mark(shard);
     else
         await_oldest(shard);
     return G_SOURCE_REMOVE;
 }
 
-void hung_orphan_add(Task *task)
+static void add(Transfer *t)
 {
-    LunShard *shard = task->itl->shard;
-    task->aborted_at = g_get_monotonic_time();
-    task->orphan = true;
-    task->orphan_link = (GList){.data = task};
-    task->nexus->orphans++;
-    g_queue_push_tail_link(&shard->orphans, &task->orphan_link);
+    LunShard *shard = t->shard;
+    t->orphan = true;
+    t->orphan_link = (GList){.data = t};
+    if (t->task->orphans++ == 0)
+        t->task->nexus->orphans++;
+    g_queue_push_tail_link(&shard->orphans, &t->orphan_link);
     if (!shard->hung && !shard->orphan_timer)
         await_oldest(shard);
 }
 
-void hung_orphan_back(Task *task)
+void hung_orphans_add(Task *task)
 {
-    LunShard *shard = task->itl->shard;
-    task->orphan = false;
-    task->nexus->orphans--;
-    g_queue_unlink(&shard->orphans, &task->orphan_link);
+    if (task->orphans == 0)
+        task->aborted_at = g_get_monotonic_time();
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
+        Transfer *t = &task->transfers[i];
+        if (t->state == TRANSFER_STORAGE && !t->orphan)
+            add(t);
+    }
+}
+
+void hung_orphan_back(Transfer *t)
+{
+    LunShard *shard = t->shard;
+    t->orphan = false;
+    if (--t->task->orphans == 0)
+        t->task->nexus->orphans--;
+    g_queue_unlink(&shard->orphans, &t->orphan_link);
     if (!g_queue_is_empty(&shard->orphans))
         return;
     loop_timer_stop(&shard->orphan_timer);
     unmark(shard);
+}
+
+static bool hangs(const Task *task)
+{
+    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
+        if (task->transfers[i].orphan && task->transfers[i].shard->hung)
+            return true;
+    return false;
+}
+
+bool hung_has_all(const Itl *itl)
+{
+    for (GList *l = itl->tasks.head; l; l = l->next)
+        if (!hangs(l->data))
+            return false;
+    return true;
 }
 
 bool hung_answers(Task *task)

@@ -7,10 +7,13 @@
 
 #include "core/scsi/task.h"
 
-/* On the shard's loop. The task is aborted, and the store has a request of it. */
-void hung_orphan_add(Task *task);
-/* Its last request is back. */
-void hung_orphan_back(Task *task);
+/* The task is aborted, or a copy that a reset has made fail: what stores have of it is overdue
+ * some time. No-op for what is known already. */
+void hung_orphans_add(Task *task);
+/* The request is back, or was withdrawn. */
+void hung_orphan_back(Transfer *transfer);
+/* No task of the I_T_L nexus is left but what hung stores have. */
+bool hung_has_all(const Itl *itl);
 
 /* Answers BUSY where the LUN is hung; true when it did. Of task_start() alone. */
 bool hung_answers(Task *task);

@@ -3,6 +3,7 @@
 #include "core/scsi/mode_saved.h"
 
 #include "core/scsi/lun_state.h"
+#include "core/scsi/mode_pages.h"
 #include "core/scsi/task_impl.h"
 
 #define GROUP "modes"
@@ -70,6 +71,15 @@ bool mode_load_saved(Lun *lun, GError **error)
     lun->descriptor_sense = values.descriptor_sense;
     lun->software_write_protect = values.software_write_protect;
     return true;
+}
+
+bool mode_restore_saved(Lun *lun)
+{
+    ModeValues before = mode_values(lun, MODE_CURRENT), values = mode_values(lun, MODE_SAVED);
+    mode_apply(lun, &before, &values);
+    if (!mode_values_equal(before, values))
+        lun_attention(lun, SENSE_MODE_PARAMETERS_CHANGED, NULL);
+    return before.write_cache && !values.write_cache && !lun->spec.read_only;
 }
 
 typedef struct {

@@ -24,5 +24,9 @@ bool mode_can_save(const Lun *lun);
 /* Makes what was saved true; loop 0, before the LUN is shown. Blocks. False with error where it
  * cannot be told what was saved: write protection would be lost. */
 bool mode_load_saved(Lun *lun, GError **error);
+/* After a reset the saved values are the current ones (SPC-4 5.12). Every nexus is told of a
+ * change. True when this has turned the write cache off: what it holds is to be flushed then.
+ * MT-SAFE. */
+bool mode_restore_saved(Lun *lun);
 /* Saves the current values, and then ends the task. */
 void mode_save_and_complete(Task *task);

@@ -3,6 +3,7 @@
 #include "core/scsi/nexus.h"
 
 #include "core/scsi/alua.h"
+#include "core/scsi/hung.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/target_impl.h"
@@ -114,17 +115,12 @@ void nexus_luns_changed(Nexus *nexus)
         nexus->events->luns_changed(nexus->events_arg);
 }
 
-static bool is_idle_or_hung(const Itl *itl)
-{
-    return !itl->tasks.head || itl->shard->hung;
-}
-
 void nexus_check_hung(Nexus *nexus)
 {
     if (!nexus->closed || !nexus->events || nexus->told_hung || nexus->tasks != nexus->orphans)
         return;
     for (GList *l = nexus->itls.head; l; l = l->next)
-        if (!is_idle_or_hung(l->data))
+        if (!hung_has_all(l->data))
             return;
     nexus->told_hung = true;
     nexus->events->only_hung_left(nexus->events_arg);

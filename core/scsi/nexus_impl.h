@@ -6,9 +6,6 @@
 #include "core/scsi/nexus.h"
 #include "core/scsi/reserve_state.h"
 
-/* Relative target port identifiers are 1 to TARGET_PORTS. */
-#define TARGET_PORTS 1
-
 struct Nexus {
     ScsiTarget *target;
     Loop *loop;

@@ -130,16 +130,22 @@ static void save_record(Operation *op, bool exists, StateSaved done)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
+/* On loop 0; the LUN may be gone afterwards. */
+static void unhold(Lun *lun)
+{
+    pthread_mutex_lock(&lun->lock);
+    lun->operation.running--;
+    pthread_mutex_unlock(&lun->lock);
+    lun_operation_ended(lun);
+}
+
 static void gone(void *arg)
 {
     Operation *op = arg;
     Lun *lun = op->shard->lun;
-    pthread_mutex_lock(&lun->lock);
-    lun->operation.running--;
-    pthread_mutex_unlock(&lun->lock);
     g_free((void *)op->spec.pattern);
     g_free(op);
-    lun_operation_ended(lun);
+    unhold(lun);
 }
 
 /* The task that waits for the end, unless it was aborted. */
@@ -316,7 +322,7 @@ static void begin_writing(void *arg)
 
 static bool at_rest(const LunShard *shard)
 {
-    if (shard->in_flight > 0 || shard->held.head)
+    if (shard->in_flight > 0 || shard->held.head || shard->guests.head)
         return false;
     for (GList *i = shard->itls.head; i; i = i->next)
         for (GList *t = ((Itl *)i->data)->tasks.head; t; t = t->next) {
@@ -398,6 +404,40 @@ void operation_begin(Task *task, const OperationSpec *spec, bool immediate)
     task->operation = op;
     task->busy++;
     save_record(op, true, recorded);
+}
+
+/* --- flushes ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    AioReq req;
+    LunShard *shard;
+    void (*done)(int res, void *arg);
+    void *arg;
+} Flush;
+
+static void flush_gone(void *arg)
+{
+    unhold(arg);
+}
+
+static void flushed(AioReq *req)
+{
+    Flush *flush = (Flush *)req; /* its first member */
+    lun_shard_request_done(flush->shard);
+    flush->done((int)req->res, flush->arg);
+    loop_call(flush->shard->lun->main, flush_gone, flush->shard->lun);
+    g_free(flush);
+}
+
+void operation_flush(LunShard *shard, void (*done)(int res, void *arg), void *arg)
+{
+    Lun *lun = shard->lun;
+    Flush *flush = g_new0(Flush, 1);
+    *flush = (Flush){.req = {.op = AIO_FLUSH, .done = flushed}, shard, done, arg};
+    pthread_mutex_lock(&lun->lock);
+    lun->operation.running++;
+    pthread_mutex_unlock(&lun->lock);
+    lun_shard_submit(shard, &flush->req);
 }
 
 /* --- sanitize failure mode -------------------------------------------------------------------- */

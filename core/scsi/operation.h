@@ -23,7 +23,7 @@ typedef struct {
     uint32_t progress;         /* of 65536; atomic */
     bool unrestricted;         /* AUSE of the last sanitize; lock */
     bool stop;                 /* atomic: the LUN is going */
-    unsigned running;          /* Operation that have not ended altogether; lock */
+    unsigned running;          /* Operation and flushes that have not ended altogether; lock */
 } LunOperation;
 
 typedef enum { OPERATION_FORMAT, OPERATION_SANITIZE } OperationKind;
@@ -43,6 +43,10 @@ uint16_t operation_progress(const Lun *lun);         /* of 65536; MT-SAFE */
 /* Begins, and ends the task: when the operation is recorded in the state directory and cannot be
  * lost (immediate), or when it has ended. The task has no transfer under way. */
 void operation_begin(Task *task, const OperationSpec *spec, bool immediate);
+
+/* Flushes the store for something that is no task; the closing of the LUN waits for it. On the
+ * shard's loop, as is done(). */
+void operation_flush(LunShard *shard, void (*done)(int res, void *arg), void *arg);
 
 /* Leaves sanitize failure mode where the failed operation allows it; false where it does not. */
 bool operation_exit_failure(Task *task);

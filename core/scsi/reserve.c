@@ -77,6 +77,16 @@ bool reserve_refuses(Task *task)
     return true;
 }
 
+bool reserve_denies(Lun *lun, const Nexus *nexus, bool write)
+{
+    if (G_LIKELY(__atomic_load_n(&lun->reservations.stamp, __ATOMIC_RELAXED) == 0))
+        return false;
+    pthread_mutex_lock(&lun->lock);
+    ReserveAccess access = access_of(&lun->reservations, nexus);
+    pthread_mutex_unlock(&lun->lock);
+    return access != RESERVE_ACCESS_ALL && (write || access != RESERVE_ACCESS_READ);
+}
+
 void reserve_conflict(Task *task)
 {
     task->status = SCSI_RESERVATION_CONFLICT;

@@ -62,6 +62,9 @@ void reserve_report_clear(ReserveReport *report);
 /* True when a reservation refuses the command: it is answered. One relaxed load when there is no
  * reservation. */
 bool reserve_refuses(Task *task);
+/* True when a reservation keeps the nexus from reading, or writing, the LUN by other means than its
+ * own commands, as copies do. MT-SAFE. */
+bool reserve_denies(Lun *lun, const Nexus *nexus, bool write);
 /* Ends the task with status RESERVATION CONFLICT. */
 void reserve_conflict(Task *task);
 /* A RESERVE (6) is in force, whose ever: SPC-2 5.5.1. MT-SAFE. */

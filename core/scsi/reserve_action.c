@@ -168,8 +168,8 @@ static void act_register(Act *act)
     if (!request->all_ports)
         register_through(act, request->nexus.port);
     else
-        for (uint16_t port = 1; port <= request->target_ports && is_good(act); port++)
-            register_through(act, port);
+        for (unsigned i = 0; i < request->n_ports && is_good(act); i++)
+            register_through(act, request->ports[i]);
     if (act->effect->changed)
         act->state->aptpl = request->aptpl;
 }
@@ -293,6 +293,14 @@ static void act_preempt(Act *act)
 
 /* --- register and move ------------------------------------------------------------------------ */
 
+static bool is_there(const ReserveRequest *request, uint16_t port)
+{
+    for (unsigned i = 0; i < request->n_ports; i++)
+        if (request->ports[i] == port)
+            return true;
+    return false;
+}
+
 static bool check_move(Act *act, const Registration *requester)
 {
     const ReserveRequest *request = act->request;
@@ -303,7 +311,7 @@ static bool check_move(Act *act, const Registration *requester)
         conflict(act);
     else if (request->action_key == 0)
         fail_parameter(act, AT_ACTION_KEY, 7);
-    else if (request->move_port == 0 || request->move_port > request->target_ports)
+    else if (!is_there(request, request->move_port))
         fail_parameter(act, AT_MOVE_PORT, 7);
     else if (transport_id_is_device(to) || transport_id_equal(to, &request->nexus.initiator))
         fail_parameter(act, AT_TRANSPORT_IDS, 7);

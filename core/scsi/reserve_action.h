@@ -28,8 +28,9 @@ typedef struct {
     bool specify_ports;    /* SPEC_I_PT */
     bool unregister;       /* UNREG */
     uint16_t move_port;    /* relative target port of the nexus to move to */
-    uint16_t target_ports; /* there are, numbered from 1 */
-    GArray *initiators;    /* TransportId: ports of SPEC_I_PT, or the one to move to; may be NULL */
+    const uint16_t *ports; /* all relative target ports there are; lent */
+    unsigned n_ports;
+    GArray *initiators; /* TransportId: ports of SPEC_I_PT, or the one to move to; may be NULL */
 } ReserveRequest;
 
 typedef struct {

@@ -2,6 +2,7 @@
 /* PERSISTENT RESERVE OUT (SPC-4 6.16): the parameter list, one command at a time, saved before it
  * is in force, in force before it is answered. */
 #include "core/base/bytes.h"
+#include "core/scsi/alua.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/reply.h"
 #include "core/scsi/reserve_impl.h"
@@ -292,7 +293,7 @@ static bool read_basic(Task *task, ReserveRequest *request, const uint8_t *list,
 static bool read_list(Task *task, ReserveRequest *request, const uint8_t *list, size_t len)
 {
     request->nexus = task->nexus->name;
-    request->target_ports = TARGET_PORTS;
+    request->ports = alua_ports(task_lun(task)->alua, &request->n_ports);
     request->action = task->cdb[1] & 0x1f;
     request->scope = task->cdb[2] >> 4;
     request->type = task->cdb[2] & 0x0f;

@@ -27,10 +27,10 @@ struct LunShard {
 
     GQueue itls;           /* Itl */
     GQueue exclusives;     /* Part of claim.c: exclusive claims of all loops whose turn has come */
-    GQueue orphans;        /* Task: aborted, and a request is out; see hung.h */
+    GQueue orphans;        /* Transfer: its task is aborted, its request out; see hung.h */
     GSource *orphan_timer; /* until the oldest is overdue */
     bool hung;             /* it is */
-    GQueue guests;         /* Task: copies of other LUNs' commands that are at work on it */
+    GQueue guests;         /* Task: EXTENDED COPYs at work on it, twice when from and to it */
     GList directory_link;  /* see directory.c */
     struct Removal *removal; /* the LUN is being removed from its target, see target.c */
     LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */

@@ -23,7 +23,8 @@ static void init(Task *task)
     task->sense_len = 0;
     task->data_out_wanted = task->data_in_wanted = 0;
     task->busy = 0;
-    task->failed = task->orphan = task->committing = false;
+    task->failed = task->committing = false;
+    task->orphans = 0;
     task->link = (GList){.data = task};
     task->begun = false;
     task->claim = NULL;
@@ -37,6 +38,7 @@ static void init(Task *task)
         Transfer *t = &task->transfers[i];
         t->state = TRANSFER_IDLE;
         t->task = task;
+        t->orphan = false;
         t->segment.iovcnt = 0;
         t->segment.len = 0;
         t->segment.waiting = false;
@@ -111,6 +113,20 @@ void task_run(Task *task)
     task->command->run(task);
 }
 
+/* The order in which a command meets what may keep it from being done; the first that does,
+ * answers. SAM-5 5.3.3 leaves most of it open; what it asks for, and what initiators rely on:
+ * - a logical unit that is not there, before all that only one can say;
+ * - a unit attention, which is told with the next command whatever that asks for (SAM-5 5.14);
+ * - a reservation conflict, before any CHECK CONDITION but those two (SPC-4 5.13.1);
+ * - the asymmetric access state of the port;
+ * - an operation code, service action or task attribute that does not exist: from here on a row of
+ *   the table is known;
+ * - a store that hangs: BUSY, for a command that would not come back;
+ * - the medium: stopped, ejected, being formatted or useless after that;
+ * - wrong bits in the CDB, then write protection;
+ * - claims, behind which it only waits.
+ * An abort or reset finds it at one of these, blocked, or running, and ends it the same way. What
+ * an EXTENDED COPY does to other LUNs meets the same in the same order (copy.c). */
 void task_start(Task *task)
 {
     task->state = TASK_RUNNING;
@@ -210,18 +226,8 @@ static bool must_be_waited_for(const Transfer *t)
     return t->state == TRANSFER_STORAGE || t->state == TRANSFER_GET_DATA;
 }
 
-static bool is_in_store(const Task *task)
-{
-    for (unsigned i = 0; i < TASK_TRANSFERS; i++)
-        if (task->transfers[i].state == TRANSFER_STORAGE)
-            return true;
-    return false;
-}
-
 void task_settle(Task *task)
 {
-    if (task->state == TASK_ABORTED && task->orphan && !is_in_store(task))
-        hung_orphan_back(task);
     if (task->waiters && (task->state == TASK_ABORTED || task->failed) && !task_may_write(task))
         tmf_task_settled(task);
     if (task->state != TASK_RUNNING || !task->failed)
@@ -239,6 +245,8 @@ static void end_waiting_transfers(Task *task)
         if (state == TRANSFER_WAIT_MEMORY || state == TRANSFER_READY)
             transfer_end(&task->transfers[i]);
     }
+    if (task->own_ops)
+        task->own_ops->stopped(task);
 }
 
 bool task_descriptor_sense(const Task *task)
@@ -402,8 +410,11 @@ static void withdraw_requests(Task *task)
 {
     for (unsigned i = 0; i < TASK_TRANSFERS; i++) {
         Transfer *t = &task->transfers[i];
-        if (t->state == TRANSFER_STORAGE && lun_shard_withdraw(t->shard, &t->req))
-            t->state = TRANSFER_READY;
+        if (t->state != TRANSFER_STORAGE || !lun_shard_withdraw(t->shard, &t->req))
+            continue;
+        if (t->orphan)
+            hung_orphan_back(t);
+        t->state = TRANSFER_READY;
     }
 }
 
@@ -439,8 +450,7 @@ void task_abort(Task *task)
         task->state = TASK_ABORTED;
         withdraw_requests(task);
         end_waiting_transfers(task);
-        if (is_in_store(task))
-            hung_orphan_add(task);
+        hung_orphans_add(task);
     }
     cancel_moves(task);
     task_unbusy(task);

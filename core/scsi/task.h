@@ -87,7 +87,9 @@ struct Transfer {
     struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, immediate data followed by
                                          * it, or without a segment what is to be sent */
     AioReq req;
-    LunShard *shard; /* whose store has the request */
+    LunShard *shard;   /* whose store has the request */
+    bool orphan;       /* it has, and nobody waits for what comes of it: hung.h */
+    GList orphan_link; /* in LunShard.orphans of `shard` */
     DataMove move;
 };
 
@@ -96,6 +98,9 @@ typedef struct {
     /* The request failed with req.res, and is over; task_fail*(), in place of what other commands
      * answer. */
     void (*store_failed)(Transfer *transfer);
+    /* The task was aborted or has failed: no step follows those under way. Idle transfers need
+     * nothing any more. */
+    void (*stopped)(Task *task);
     /* The task is answered (TASK_RESPONDED, before the transport sends it) or, aborted, about to be
      * released: frees task->own. No transfer is with a store any more. */
     void (*ended)(Task *task);
@@ -135,8 +140,7 @@ struct Task {
     GList link;              /* in the I_T_L nexus's list of tasks */
     bool begun;              /* its command runs: it has not yet left the task set */
     Claim *claim;            /* on the blocks that it touches; NULL: none is needed */
-    bool orphan;             /* aborted, and a request of it is with the store: hung.h */
-    GList orphan_link;       /* in LunShard.orphans */
+    unsigned orphans;        /* transfers of it: hung.h */
     int64_t aborted_at;      /* monotonic, us */
     GSList *waiters;         /* management functions waiting for its writes, see tmf.h */
     Operation *operation;    /* the one that it has begun and waits for, see operation.h */

@@ -258,7 +258,8 @@ static void reset_nexus(Nexus *nexus, TmfDone done, void *arg)
 /* --- on all loops ----------------------------------------------------------------------------- */
 
 /* The copies that commands to other LUNs make from or to this one: they fail and say why, for their
- * initiators learn of the reset in no other way. */
+ * initiators learn of the reset in no other way. Those of its own commands are aborted with them.
+ */
 static void fail_guests(LunShard *shard, Part *part)
 {
     for (GList *l = shard->guests.head; l; l = l->next)
@@ -266,7 +267,7 @@ static void fail_guests(LunShard *shard, Part *part)
     for (GList *l = shard->guests.head; l;) {
         Task *task = l->data;
         l = l->next;
-        if (task->state == TASK_RUNNING && !task->failed) {
+        if (task->itl->shard != shard && task->state == TASK_RUNNING && !task->failed) {
             copy_device_reset(task, shard);
             l = shard->guests.head; /* it may have left, and others with it */
         }
@@ -281,6 +282,8 @@ static void abort_in_itl(Itl *itl, Part *part)
     bool other = itl->nexus != scope->whose;
     part->aborted = 0;
     itl_for_each_task(itl, abort_task, part); /* not withdrawn: it stays */
+    if (scope->match && other) /* SPC-4 5.13.11.2.6: preempted, it keeps nobody's medium in */
+        medium_allow_removal(itl);
     if (scope->cleared != SENSE_NO_SENSE && part->aborted > 0 && other)
         itl_add_attention(itl, scope->cleared);
 }
@@ -325,20 +328,35 @@ static void run_on_all_loops(Tmf *tmf)
     run_part(here);
 }
 
-/* Here and now, not on each loop when it gets to it: what is reserved after this stays reserved. */
-static void drop_reservations(const Nexus *nexus, int lun)
+static void cache_flushed(int res, void *arg)
 {
-    const TargetView *view = target_view(nexus->target, nexus->loop);
-    for (unsigned i = 0; i < view->numbers; i++)
-        if (view->luns[i] && (lun < 0 || lun == (int)i))
-            reserve_reset(view->luns[i]->lun);
+    Part *part = arg;
+    if (res < 0)
+        part->tmf->response = TMF_REJECTED;
+    part_unwait(part);
+}
+
+/* Here and now, not on each loop when it gets to it: what is reserved or selected after this stays
+ * so. */
+static void reset_settings(Tmf *tmf)
+{
+    const TargetView *view = target_view(tmf->scope.target, tmf->loop);
+    for (unsigned i = 0; i < view->numbers; i++) {
+        LunShard *shard = view->luns[i];
+        if (!shard || (tmf->scope.lun >= 0 && tmf->scope.lun != (int)i))
+            continue;
+        reserve_reset(shard->lun);
+        if (mode_restore_saved(shard->lun))
+            operation_flush(shard, cache_flushed, part_new(tmf, tmf->loop));
+    }
 }
 
 static void reset_luns(Nexus *nexus, int lun, SenseCode attention, TmfDone done, void *arg)
 {
-    drop_reservations(nexus, lun);
     const Scope scope = {.lun = lun, .reset = attention};
-    run_on_all_loops(tmf_new(nexus, &scope, done, arg));
+    Tmf *tmf = tmf_new(nexus, &scope, done, arg);
+    reset_settings(tmf);
+    run_on_all_loops(tmf);
 }
 
 void tmf_abort_nexuses(Task *task, TmfMatch match, void *arg, GDestroyNotify free_arg,

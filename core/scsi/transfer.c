@@ -3,6 +3,7 @@
 #include "core/scsi/transfer.h"
 
 #include "core/base/counter.h"
+#include "core/scsi/hung.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/task_impl.h"
 
@@ -37,16 +38,22 @@ void transfer_begin(Transfer *t, uint32_t offset, uint32_t len, size_t size, Tra
 {
     t->offset = offset;
     t->len = len;
-    t->then = then;
     t->task->busy++;
     t->state = TRANSFER_READY;
-    if (size > 0) {
-        t->state = TRANSFER_WAIT_MEMORY;
-        t->segment.granted = segment_granted;
-        if (!segment_acquire(t->task->nexus->client, &t->segment, size))
-            return;
-        t->state = TRANSFER_READY;
-    }
+    if (size > 0)
+        transfer_acquire(t, size, then);
+    else
+        then(t);
+}
+
+void transfer_acquire(Transfer *t, size_t size, TransferFn then)
+{
+    t->then = then;
+    t->state = TRANSFER_WAIT_MEMORY;
+    t->segment.granted = segment_granted;
+    if (!segment_acquire(t->task->nexus->client, &t->segment, size))
+        return;
+    t->state = TRANSFER_READY;
     then(t);
 }
 
@@ -157,6 +164,8 @@ static void store_done(AioReq *req)
     Transfer *t = CONTAINER(req, req);
     Task *task = t->task;
     lun_shard_request_done(t->shard);
+    if (G_UNLIKELY(t->orphan))
+        hung_orphan_back(t);
     t->state = TRANSFER_READY;
     if (G_LIKELY(req->res >= 0)) {
         if (step_done(t))

@@ -16,6 +16,8 @@ static inline bool transfer_is_idle(const Transfer *transfer)
  * `size` bytes (0: none). then() may come inside. */
 void transfer_begin(Transfer *transfer, uint32_t offset, uint32_t len, size_t size,
                     TransferFn then);
+/* Takes a segment for a transfer that was begun without one. then() may come inside. */
+void transfer_acquire(Transfer *transfer, size_t size, TransferFn then);
 /* Gives the segment back; the transfer is idle. */
 void transfer_end(Transfer *transfer);
 

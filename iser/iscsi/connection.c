@@ -214,6 +214,7 @@ static void login_succeeded(IscsiConnection *connection, unsigned window)
         .stat_sn = login->stat_sn,
         .cid = login->cid,
         .target = connection->link.scsi,
+        .target_port = connection->link.resolved.portal_group_tag,
         .initiator = login->initiator_name,
         .isid = login->isid,
         .record = login->discovery ? NULL : &connection->link.record,

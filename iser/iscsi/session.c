@@ -20,8 +20,10 @@ static Nexus *make_nexus(const SessionSpec *spec)
                        spec->initiator, isid[0], isid[1], isid[2], isid[3], isid[4], isid[5]);
     unsigned padded = MAX(((unsigned)len + 1 + 3) & ~3u, 20u);
     put_be16(id + 2, (uint16_t)padded);
-    return nexus_new(spec->target, spec->dm->loop, spec->dm->memory, spec->initiator, id,
-                     4 + padded);
+    Nexus *nexus =
+        nexus_new(spec->target, spec->dm->loop, spec->dm->memory, spec->initiator, id, 4 + padded);
+    nexus_set_port(nexus, spec->target_port);
+    return nexus;
 }
 
 static const NexusEvents nexus_events;

@@ -32,7 +32,8 @@ typedef struct {
     unsigned window;           /* SCSI commands, to begin with */
     uint32_t cmd_sn, stat_sn;  /* the next expected, the next to send */
     uint16_t cid;
-    ScsiTarget *target; /* NULL: a discovery session */
+    ScsiTarget *target;   /* NULL: a discovery session */
+    uint16_t target_port; /* relative target port identifier */
     const char *initiator;
     const uint8_t *isid;   /* 6 bytes */
     SessionRecord *record; /* whose counters are written; NULL in a discovery session */

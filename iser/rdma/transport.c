@@ -99,6 +99,7 @@ static void stop(void)
 const Transport iser_transport = {
     .name = "iser",
     .keys = iscsi_portal_keys,
+    .target_port = GROUP_TAG,
     .target_keys = iscsi_file_keys,
     .default_listen = "0.0.0.0:3260;[::]:3260",
     .check_key = iscsi_portal_check_key,

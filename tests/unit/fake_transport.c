@@ -126,6 +126,7 @@ static bool check_keys(const char *const *keys, const char *const *values, bool 
 
 const Transport fake_transport = {.name = "fake",
                                   .keys = no_keys,
+                                  .target_port = 3,
                                   .target_keys = target_keys,
                                   .default_listen = "127.0.0.1:1;127.0.0.1:2",
                                   .check_key = check_key,

@@ -363,7 +363,7 @@ static Nexus *first_nexus;
 ScsiTarget *const fake_scsi_target = (ScsiTarget *)&fake_tasks;
 GQueue fake_tasks = G_QUEUE_INIT, fake_moved = G_QUEUE_INIT;
 bool fake_abort_hangs, fake_orphans;
-unsigned fake_nexuses;
+unsigned fake_nexuses, fake_port;
 TmfFunction fake_last_function;
 
 static struct {
@@ -382,6 +382,12 @@ Nexus *nexus_new(ScsiTarget *target, Loop *home, Memory *memory, const char *ini
     if (fake_nexuses++ == 0)
         first_nexus = nexus;
     return nexus;
+}
+
+void nexus_set_port(Nexus *nexus, uint16_t port)
+{
+    (void)nexus;
+    fake_port = port;
 }
 
 void nexus_watch(Nexus *nexus, const NexusEvents *events, void *arg)

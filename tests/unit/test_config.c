@@ -120,6 +120,7 @@ static void test_fixed_groups(void **state)
     g_autoptr(Config) config = parse("# comment\n\n"
                                      "[daemon]\n io-loops = 3 \npoll-us=0\nbus=none\n"
                                      "state-dir=/s\ntmf-timeout=2\n"
+                                     "copy-between-targets=true\n"
                                      "[memory]\narena=256M\narena-initial=32m\nrecv-memory=8M\n"
                                      "hugepages=off\n"
                                      "[alpha]\nlisten=127.0.0.1:1 ; [::1]:65535;\n"
@@ -128,6 +129,7 @@ static void test_fixed_groups(void **state)
     assert_null(error);
     assert_int_equal(config->io_loops, 3);
     assert_int_equal(config->tmf_timeout_ms, 2000);
+    assert_true(config->copy_between_targets);
     assert_false(config->poll_auto);
     assert_int_equal(config->poll_us, 0);
     assert_string_equal(config->bus, "none");

@@ -505,7 +505,7 @@ static void test_port_groups(void **state)
 {
     Fixture *f = fixture(state);
     expect_property(f, TARGET_PATH, "org.rtgt.Target1", "Alua", "'implicit'");
-    expect_ctl(f, 0, "target port-groups " NAME, "    1  active/optimized  no         1\n");
+    expect_ctl(f, 0, "target port-groups " NAME, "    1  active/optimized  no         3\n");
     expect_ctl(f, 0, "target set-state " NAME " 1 standby", "");
     expect_ctl(f, 0, "target port-groups " NAME " --json", "\"standby\"");
     expect_ctl(f, 1, "target set-state " NAME " 1 asleep", "a state is active/optimized, ");

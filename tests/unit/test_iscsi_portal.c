@@ -93,6 +93,7 @@ static void keys_of_a_target_are_offered(void **state)
         fake_login_to(&fake, conn, "iqn.i", 1, "iqn.2026-11.T:Other", "MaxBurstLength=65536\n"));
     assert_int_equal(conn->negotiated.max_burst_length, 16384);
     assert_int_equal(conn->negotiated.queue_depth, 33);
+    assert_int_equal(fake_port, 7); /* the tag of its portal group */
     SessionRecord *record = fake.records->pdata[0];
     assert_string_equal(record->target, "iqn.2026-11.t:other");
     assert_string_equal(record->transport, "fake");

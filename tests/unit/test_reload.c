@@ -221,6 +221,9 @@ static void test_port_groups(void **state)
     const Alua *alua = scsi_target_alua(export_scsi(export_of(f, 1)));
     assert_true(alua_get_state(alua, 2, &group));
     assert_int_equal(group, ALUA_STANDBY);
+    unsigned n_ports;
+    assert_int_equal(alua_ports(alua, &n_ports)[2], fake_transport.target_port);
+    assert_int_equal(n_ports, 3); /* it is in the first group, which does not name it */
     expect_reload(f, COMMON TARGET LUN_0 LUN_1 "[target " B "]\nallow=all\n[port-group " B
                                                "/2]\nports=1;2\nstate=unavailable\n");
     assert_true(alua_get_state(alua, 2, &group));

@@ -198,6 +198,34 @@ static void bad_lists_change_nothing(void **state)
     assert_int_equal(state_of(s, 7), ALUA_NON_OPTIMIZED);
 }
 
+/* The ports of the registrations, as READ FULL STATUS tells them. */
+static void expect_registered(Nexus *nexus, const char *expected)
+{
+    Cmd *cmd = cmd_run(nexus, CDB(0x5e, 3, 0, 0, 0, 0, 0, 0, 255, 0), 255);
+    const uint8_t *data = cmd->in->data;
+    g_autoptr(GString) ports = g_string_new("");
+    assert_int_equal(cmd_sense(cmd), 0);
+    for (unsigned at = 8; at + 24 <= cmd->in->len; at += 24 + get_be32(data + at + 20))
+        g_string_append_printf(ports, "%u ", get_be16(data + at + 18));
+    assert_string_equal(ports->str, expected);
+    cmd_free(cmd);
+}
+
+static void registrations_are_of_ports(void **state)
+{
+    Scsi *s = *state;
+    enum { ALL_TG_PT = 0x04 };
+    static const uint8_t register_cdb[10] = {0x5f, 6, [8] = 24};
+    uint8_t list[24] = {[15] = 1};
+    Nexus *other = nexus_on(s, 3);
+    expect_out(other, register_cdb, 10, list, sizeof list, 0);
+    expect_registered(s->nexus, "3 ");
+    list[20] = ALL_TG_PT;
+    expect_out(s->nexus, register_cdb, 10, list, sizeof list, 0);
+    expect_registered(s->nexus, "3 1 2 ");
+    scsi_close_nexus(other);
+}
+
 #define EXPLICIT(fn) cmocka_unit_test_setup_teardown(fn, setup_explicit, scsi_teardown)
 
 int main(void)
@@ -206,6 +234,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_group_by_itself, scsi_setup, scsi_teardown),
         EXPLICIT(groups_are_reported),
         EXPLICIT(port_and_group_are_named),
+        EXPLICIT(registrations_are_of_ports),
         EXPLICIT(states_let_through),
         EXPLICIT(initiators_set_states),
         EXPLICIT(bad_lists_change_nothing),

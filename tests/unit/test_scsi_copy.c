@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include "core/scsi/copy_results.h"
+#include "core/scsi/directory.h"
 #include "tests/unit/copy_fixture.h"
 
 #include <string.h>
@@ -110,12 +111,14 @@ static void between_luns(void **state)
     assert_memory_equal(copied, original, 1000 * BLOCK);
 }
 
-/* Only whom the other target has admitted reaches it from here. */
+/* Only whom the other target has admitted reaches it from here, and only where names are trusted.
+ */
 static void to_another_target(void **state)
 {
     const CopyRig *rig = *state;
     Scsi *s = rig->s;
     g_autofree List *list = list_to(rig, rig->foreign, 100);
+    directory_between_targets = true;
     lun_fill(s->lun, 1, 0, 100 * BLOCK);
     assert_int_equal(copy_run(s->nexus, list), SENSE_COPY_TARGET_NOT_REACHABLE);
     Nexus *stranger = nexus_new(rig->elsewhere, s->loop, s->memory, "iqn.stranger", NULL, 0);
@@ -123,11 +126,15 @@ static void to_another_target(void **state)
     assert_int_equal(copy_run(s->nexus, list), SENSE_COPY_TARGET_NOT_REACHABLE);
     Nexus *same = nexus_new(rig->elsewhere, s->loop, s->memory, nexus_initiator(s->nexus), NULL, 0);
     expect(same, CDB(0, 0, 0, 0, 0, 0), 0, SENSE_POWER_ON_RESET);
+    directory_between_targets = false;
+    assert_int_equal(copy_run(s->nexus, list), SENSE_COPY_TARGET_NOT_REACHABLE);
+    directory_between_targets = true;
     assert_int_equal(copy_run(s->nexus, list), 0);
     lun_check(rig->foreign, 1, 0, 100 * BLOCK);
     scsi_close_nexus(stranger);
     scsi_close_nexus(same);
     assert_int_equal(copy_run(s->nexus, list), SENSE_COPY_TARGET_NOT_REACHABLE);
+    directory_between_targets = false;
 }
 
 static void blocks_of_different_sizes(void **state)

@@ -125,11 +125,89 @@ static void damaged_file_is_refused(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* --- resets ----------------------------------------------------------------------------------- */
+
+static void slow_without_cache(LunSpec *spec)
+{
+    spec->engine = &slow_engine;
+    spec->write_cache = false;
+}
+
+static int setup_slow(void **state)
+{
+    Scsi *s = scsi_new(slow_without_cache);
+    expect(s->nexus, TUR, 0, SENSE_POWER_ON_RESET);
+    *state = s;
+    return 0;
+}
+
+static void answered(TmfResponse response, void *arg)
+{
+    assert_int_equal(response, TMF_COMPLETE);
+    *(bool *)arg = true;
+}
+
+/* What is not saved ends with a reset; a cache that goes off is flushed before that is complete. */
+static void resets_restore_what_is_saved(void **state)
+{
+    Scsi *s = *state;
+    static const TmfFunction functions[] = {TMF_LOGICAL_UNIT_RESET, TMF_TARGET_WARM_RESET};
+    static const SenseCode attentions[] = {SENSE_DEVICE_RESET, SENSE_BUS_RESET};
+    const uint8_t control[16] = {0, 0, 0, 0, 0x0a, 0x0a, 0x22, 0x10, 0x08};
+    for (unsigned i = 0; i < G_N_ELEMENTS(functions); i++) {
+        bool done = false;
+        select_caching(s, 0, 4);
+        expect_out(s->nexus, CDB(0x15, 0x10, 0, 0, 16, 0), control, sizeof control, 0);
+        assert_true(lun_write_cache(s->lun));
+        nexus_manage(s->nexus, functions[i], 0, 0, answered, &done);
+        assert_false(lun_write_cache(s->lun));
+        assert_int_equal(slow_waiting(), 1);
+        assert_int_equal(slow_peek(0)->op, AIO_FLUSH);
+        assert_false(done);
+        slow_finish_all(0);
+        wait_for(&done);
+        expect(s->nexus, TUR, 0, attentions[i]);
+        expect(s->nexus, TUR, 0, SENSE_MODE_PARAMETERS_CHANGED);
+        expect(s->nexus, TUR, 0, 0);
+        assert_int_equal(page_byte(s, 0x0a, 4), 0);
+        nexus_manage(s->nexus, functions[i], 0, 0, answered, &done);
+        assert_int_equal(slow_waiting(), 0);
+        expect(s->nexus, TUR, 0, attentions[i]);
+        expect(s->nexus, TUR, 0, 0); /* nothing has changed */
+    }
+}
+
+static gboolean finish_later(gpointer arg)
+{
+    (void)arg;
+    slow_finish_all(0);
+    return G_SOURCE_REMOVE;
+}
+
+/* The LUN goes while its cache is flushed. */
+static void closing_waits_for_the_flush(void **state)
+{
+    Scsi *s = *state;
+    bool done = false;
+    select_caching(s, 0, 4);
+    nexus_manage(s->nexus, TMF_LOGICAL_UNIT_RESET, 0, 0, answered, &done);
+    assert_int_equal(slow_waiting(), 1);
+    scsi_close_nexus(g_steal_pointer(&s->nexus));
+    g_timeout_add(20, finish_later, NULL);
+    scsi_free(s);
+    assert_false(done); /* nobody is left to be told */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(savable_pages_say_so), TEST(only_what_is_saved_lasts), TEST(empty_list_saves),
-        TEST(aborted_while_saving), TEST(damaged_file_is_refused),
+        TEST(savable_pages_say_so),
+        TEST(only_what_is_saved_lasts),
+        TEST(empty_list_saves),
+        TEST(aborted_while_saving),
+        TEST(damaged_file_is_refused),
+        cmocka_unit_test_setup_teardown(resets_restore_what_is_saved, setup_slow, scsi_teardown),
+        cmocka_unit_test_setup(closing_waits_for_the_flush, setup_slow),
     };
     return unit_run(tests);
 }

@@ -374,6 +374,23 @@ static void attentions_to_the_right_nexuses(void **state)
     trio_free(&t);
 }
 
+static void make_removable(LunSpec *spec)
+{
+    spec->removable = true;
+}
+
+static void preempted_no_longer_prevents_removal(void **state)
+{
+    (void)state;
+    Trio t = trio_reserved(make_removable, 5, 0);
+    static const uint8_t prevent[] = {0x1e, 0, 0, 0, 1, 0}, eject[] = {0x1b, 0, 0, 0, 2, 0};
+    assert_int_equal(run(t.b, prevent, 6), 0);
+    assert_int_equal(run(t.a, eject, 6), SENSE_REMOVAL_PREVENTED);
+    expect_out_good(t.a, PR_PREEMPT_AND_ABORT, 5, KEY_A, KEY_B, 0);
+    assert_int_equal(run(t.a, eject, 6), 0);
+    trio_free(&t);
+}
+
 /* --- what ends it, and what does not ---------------------------------------------------------- */
 
 static void registrations_outlive_sessions(void **state)
@@ -490,6 +507,7 @@ int main(void)
         cmocka_unit_test(out_register_and_move),
         cmocka_unit_test(out_all_target_ports),
         cmocka_unit_test(attentions_to_the_right_nexuses),
+        cmocka_unit_test(preempted_no_longer_prevents_removal),
         cmocka_unit_test(registrations_outlive_sessions),
         cmocka_unit_test(reserve_6_conflicts),
         cmocka_unit_test(reserve_6_ends),

@@ -10,6 +10,8 @@
 
 #define NEW_KEY 0x77
 
+static const uint16_t ports[] = {1, 2, 300}; /* relative target port identifiers */
+
 static NexusName name(char letter)
 {
     NexusName nexus = {.port = 1};
@@ -175,7 +177,8 @@ static ReserveRequest request_of(const Row *row, ReserveType type, ReserveType o
                                   row->action_key == '!' ? NEW_KEY : key_of(row->action_key),
                               .unregister = row->flavour == 'u',
                               .move_port = 1,
-                              .target_ports = 1,
+                              .ports = ports,
+                              .n_ports = 1,
                               .initiators = g_array_new(FALSE, FALSE, sizeof(TransportId))};
     if (row->who == 'C' && row->action == PR_REGISTER && row->flavour != 'k')
         request.key = 0;
@@ -308,7 +311,8 @@ static ReserveRequest specify(char who, ReserveAction action, uint64_t key, uint
                             .key = key,
                             .action_key = action_key,
                             .specify_ports = true,
-                            .target_ports = 1,
+                            .ports = ports,
+                            .n_ports = 1,
                             .initiators = initiators(letters)};
 }
 
@@ -344,11 +348,12 @@ static void all_target_ports(void **unused)
                               .action = PR_REGISTER,
                               .action_key = NEW_KEY,
                               .all_ports = true,
-                              .target_ports = 3};
+                              .ports = ports,
+                              .n_ports = 3};
     expect(&state, request, "good T A*BDCCC ");
-    for (uint16_t port = 1; port <= 3; port++) {
+    for (unsigned i = 0; i < G_N_ELEMENTS(ports); i++) {
         NexusName nexus = name('C');
-        nexus.port = port;
+        nexus.port = ports[i];
         assert_non_null(reserve_find(&state, &nexus));
     }
     /* each of them is a registration like any other */
@@ -367,8 +372,12 @@ static void aptpl_of_the_last_valid_request(void **unused)
 {
     (void)unused;
     ReserveState state = start(RESERVE_NONE);
-    ReserveRequest request = {
-        .nexus = name('A'), .key = 'A', .action_key = 'A', .aptpl = true, .target_ports = 1};
+    ReserveRequest request = {.nexus = name('A'),
+                              .key = 'A',
+                              .action_key = 'A',
+                              .aptpl = true,
+                              .ports = ports,
+                              .n_ports = 1};
     expect(&state, request, "good - ABD ");
     assert_true(state.aptpl);
     request.aptpl = false;
@@ -395,7 +404,8 @@ static ReserveRequest move_to(const char *letter, uint16_t port)
                             .key = 'A',
                             .action_key = NEW_KEY,
                             .move_port = port,
-                            .target_ports = 1,
+                            .ports = ports,
+                            .n_ports = 1,
                             .initiators = initiators(letter)};
 }
 
@@ -419,7 +429,7 @@ static void resources_end(void **unused)
     while (state.registrations->len < REGISTRATIONS_MAX)
         add(&state, 'x', false);
     ReserveRequest request = {
-        .nexus = name('C'), .action = PR_REGISTER, .action_key = 1, .target_ports = 1};
+        .nexus = name('C'), .action = PR_REGISTER, .action_key = 1, .ports = ports, .n_ports = 1};
     expect(&state, request, "055504");
     request.action = PR_REGISTER_AND_IGNORE;
     expect(&state, request, "055504");
@@ -436,7 +446,7 @@ static void last_registrant(void **unused)
     static const char *const expected[] = {"good T B*D* ", "good T D* ", "good -  "};
     for (unsigned i = 0; i < 3; i++) {
         ReserveRequest request = {
-            .nexus = name("ABD"[i]), .key = key_of("ABD"[i]), .target_ports = 1};
+            .nexus = name("ABD"[i]), .key = key_of("ABD"[i]), .ports = ports, .n_ports = 1};
         expect(&state, request, expected[i]);
     }
     reserve_state_clear(&state);
@@ -453,7 +463,8 @@ static void shared_keys(void **unused)
                               .action = PR_PREEMPT_AND_ABORT,
                               .key = 5,
                               .action_key = 5,
-                              .target_ports = 1};
+                              .ports = ports,
+                              .n_ports = 1};
     ReserveEffect effect;
     g_autofree char *found = act(&state, request, &effect);
     assert_string_equal(found, "good -  A05D05"); /* nobody is left to hold it */
@@ -470,7 +481,8 @@ static void expect_aborted(ReserveType type, ReserveAction action, uint64_t key,
                               .type = type,
                               .key = 'B',
                               .action_key = key,
-                              .target_ports = 1};
+                              .ports = ports,
+                              .n_ports = 1};
     ReserveEffect effect;
     g_free(act(&state, request, &effect));
     GString *names = g_string_new(NULL);
