@@ -74,7 +74,9 @@ GDBusObjectSkeleton *bus_session_object(SessionRecord *record)
     g_object_set(interface, "id", record->id, "transport", record->transport, "target-name",
                  record->target ? record->target : "", "initiator", record->initiator,
                  "local-address", record->local_address, "peer-address", record->peer_address,
-                 "loop", record->loop, "negotiated", record->negotiated, NULL);
+                 "loop", record->loop, "negotiated", record->negotiated, "auth-method",
+                 record->auth_method, "auth-algorithm", record->auth_algorithm, "auth-user",
+                 record->auth_user, NULL);
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), record);
     g_signal_connect(interface, "handle-drop", G_CALLBACK(drop), record);
     return bus_object(path, interface);

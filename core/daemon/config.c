@@ -20,8 +20,8 @@
 const char *const config_hugepages[] = {
     [ARENA_HUGE_AUTO] = "auto", [ARENA_HUGE_ON] = "on", [ARENA_HUGE_OFF] = "off", NULL};
 
-static const char *const daemon_keys[] = {"io-loops",  "poll-us",     "bus",
-                                          "state-dir", "tmf-timeout", NULL};
+static const char *const daemon_keys[] = {"io-loops", "poll-us",     "bus", "state-dir",
+                                          "secrets",  "tmf-timeout", NULL};
 static const char *const memory_keys[] = {"arena", "arena-initial", "recv-memory", "hugepages",
                                           NULL};
 
@@ -37,6 +37,22 @@ static void read_bus(const ConfigReader *reader, Config *config)
         config_reader_complain(reader, "daemon", "bus",
                                "must be system, session, none or a D-Bus address, as in "
                                "unix:path=/run/bus");
+}
+
+static void read_secrets(const ConfigReader *reader, Config *config)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = config_reader_string(reader, "daemon", "secrets");
+    if (!path)
+        return;
+    if (!g_path_is_absolute(path)) {
+        config_reader_complain(reader, "daemon", "secrets",
+                               "must be an absolute path, beginning with /");
+        return;
+    }
+    config->secrets = secrets_load(path, &error);
+    if (!config->secrets)
+        config_reader_complain(reader, "daemon", "secrets", "%s", error->message);
 }
 
 static void read_daemon(const ConfigReader *reader, Config *config)
@@ -58,6 +74,7 @@ static void read_daemon(const ConfigReader *reader, Config *config)
     else if (!g_path_is_absolute(config->state_dir))
         config_reader_complain(reader, "daemon", "state-dir",
                                "must be an absolute path, beginning with /");
+    read_secrets(reader, config);
 }
 
 static void read_memory(const ConfigReader *reader, Config *config)
@@ -221,6 +238,8 @@ static void read_all(const ConfigReader *reader, Config *config, const Transport
     for (guint i = 0; i < config->targets->len; i++)
         g_ptr_array_sort(((ConfigTarget *)config->targets->pdata[i])->luns, compare_luns);
     config_check_luns(reader, config);
+    if (!config_report_has_errors(reader->report)) /* else much of it would be said twice */
+        config_check_transport_keys(reader, config);
 }
 
 static void free_transport(void *transport)
@@ -275,6 +294,7 @@ void config_free(Config *config)
         g_key_file_unref(config->keys);
     g_free(config->bus);
     g_free(config->state_dir);
+    secrets_free(config->secrets);
     g_ptr_array_unref(config->transports);
     g_ptr_array_unref(config->targets);
     g_strfreev(config->warnings);

@@ -61,6 +61,7 @@ typedef struct {
     bool bus_chosen;
     char *state_dir;
     bool state_dir_chosen;
+    Secrets *secrets; /* NULL: there is no secrets= */
     unsigned tmf_timeout_ms;
     ArenaConfig arena;
     size_t recv_memory;    /* bytes, resolved */

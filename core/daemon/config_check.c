@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What is wrong only between groups: one file, or one name on the wire, in two LUNs. */
+/* What is wrong only between keys and groups: one file, or one name on the wire, in two LUNs; what
+ * transports find in several keys. */
 #include "core/daemon/config_groups.h"
 
 #include <string.h>
@@ -52,4 +53,52 @@ void config_check_luns(const ConfigReader *reader, const Config *config)
         for (guint k = 0; k < target->luns->len; k++)
             check_lun(reader, owners, target->luns->pdata[k]);
     }
+}
+
+/* --- keys of transports ------------------------------------------------------------------------*/
+
+/* Hands the transport those of its keys that the group has. False: it has complained. */
+static bool check_group(const ConfigReader *reader, const Config *config, const char *group,
+                        const Transport *transport, bool in_target, char *const *keys,
+                        char *const *values)
+{
+    const char *const *known = in_target ? transport->target_keys : transport->keys;
+    g_autoptr(GPtrArray) its_keys = g_ptr_array_new(), its_values = g_ptr_array_new();
+    for (unsigned i = 0; keys[i]; i++) {
+        if (!g_strv_contains(known, keys[i]))
+            continue;
+        g_ptr_array_add(its_keys, keys[i]);
+        g_ptr_array_add(its_values, values[i]);
+    }
+    g_ptr_array_add(its_keys, NULL);
+    g_ptr_array_add(its_values, NULL);
+    g_autoptr(GError) error = NULL;
+    const char *culprit = NULL;
+    if (transport->check_keys((const char *const *)its_keys->pdata,
+                              (const char *const *)its_values->pdata, in_target, config->secrets,
+                              &culprit, &error))
+        return true;
+    config_reader_complain(reader, group, culprit, "%s", error->message);
+    return false;
+}
+
+/* Where two transports would find the same, once is enough. */
+static void check_target(const ConfigReader *reader, const Config *config,
+                         const ConfigTarget *target)
+{
+    for (guint i = 0; i < target->transports->len; i++)
+        if (!check_group(reader, config, target->group, target->transports->pdata[i], true,
+                         target->keys, target->values))
+            return;
+}
+
+void config_check_transport_keys(const ConfigReader *reader, const Config *config)
+{
+    for (guint i = 0; i < config->transports->len; i++) {
+        const ConfigTransport *own = config->transports->pdata[i];
+        check_group(reader, config, own->transport->name, own->transport, false, own->keys,
+                    own->values);
+    }
+    for (guint i = 0; i < config->targets->len; i++)
+        check_target(reader, config, config->targets->pdata[i]);
 }

@@ -35,3 +35,4 @@ ConfigLun *config_lun_read(const ConfigReader *reader, const char *group);
 
 /* What only shows when groups are seen together. */
 void config_check_luns(const ConfigReader *reader, const Config *config);
+void config_check_transport_keys(const ConfigReader *reader, const Config *config);

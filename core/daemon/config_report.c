@@ -71,6 +71,11 @@ void config_report_warning(ConfigReport *report, unsigned line, const char *grou
     ADD_COMPLAINT(warnings);
 }
 
+gboolean config_report_has_errors(const ConfigReport *report)
+{
+    return report->errors->len > 0;
+}
+
 gboolean config_report_finish(ConfigReport *report, GError **error)
 {
     if (report->errors->len == 0)

@@ -21,6 +21,7 @@ void config_report_warning(ConfigReport *report, unsigned line, const char *grou
 /* "FILE:LINE", without ":LINE" where line is 0. */
 char *config_report_where(const ConfigReport *report, unsigned line);
 
+gboolean config_report_has_errors(const ConfigReport *report);
 /* False when there were errors; *error then holds all of them, one a line. */
 gboolean config_report_finish(ConfigReport *report, GError **error);
 /* The warnings, taken from the report; NULL-terminated, g_strfreev(). */

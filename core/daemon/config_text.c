@@ -71,6 +71,16 @@ bool text_to_address(const char *text)
     return address != NULL;
 }
 
+bool text_to_portal(const char *text)
+{
+    const char *comma = strchr(text, ',');
+    uint64_t number;
+    if (!comma)
+        return text_to_address(text);
+    g_autofree char *address = g_strndup(text, (gsize)(comma - text));
+    return text_to_address(address) && text_to_number(comma + 1, &number) && number <= UINT16_MAX;
+}
+
 char *text_to_network(const char *text)
 {
     g_autoptr(GInetAddressMask) mask = g_inet_address_mask_new_from_string(text, NULL);

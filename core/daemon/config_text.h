@@ -13,6 +13,7 @@ char *text_from_size(uint64_t bytes);
 bool text_to_number(const char *text, uint64_t *number); /* decimal */
 bool text_to_bool(const char *text, bool *value);        /* true on yes, false off no */
 bool text_to_address(const char *text);                  /* "1.2.3.4:3260", "[::1]:3260" */
+bool text_to_portal(const char *text); /* the same, perhaps with ",0" to ",65535" */
 /* "1.2.3.4", "10.0.0.0/8", "fe80::/10"; normalised with its "/BITS", or NULL. g_free(). */
 char *text_to_network(const char *text);
 

@@ -59,10 +59,10 @@ char **config_transport_keys(const ConfigReader *reader, const char *group,
 static void check_addresses(const ConfigReader *reader, const char *group, char **listen)
 {
     for (char **address = listen; *address; address++) {
-        if (!text_to_address(*address))
+        if (!text_to_portal(*address))
             config_reader_complain(reader, group, "listen",
                                    "%s is no address to listen on; write ADDRESS:PORT or "
-                                   "[ADDRESS]:PORT, with numbers",
+                                   "[ADDRESS]:PORT, with numbers, and perhaps ,GROUP",
                                    *address);
         if (g_strv_contains((const char *const *)address + 1, *address))
             config_reader_complain(reader, group, "listen", "%s is there twice", *address);

@@ -169,6 +169,7 @@ bool export_attach(Export *export, const Transport *transport, GError **error)
         .n_keys = select_keys(config, transport, keys, values),
         .keys = keys,
         .values = values,
+        .secrets = export->host->secrets,
     };
     Attachment attachment = {.transport = transport, .target = transport->add_target(&spec, error)};
     if (!attachment.target) {

@@ -322,6 +322,7 @@ Manager *manager_new(const Config *config, GError **error)
                                         .n_io_loops = manager->n_loops,
                                         .memory = manager->memory,
                                         .receive = manager->receive,
+                                        .secrets = manager->config->secrets,
                                         .state = manager->state,
                                         .session_added = session_added,
                                         .session_removed = session_removed,
@@ -438,10 +439,10 @@ static void stop_transports(Manager *manager)
 static void free_memory(Manager *manager)
 {
     state_dir_close(manager->state);
+    for (unsigned i = 0; i < manager->n_loops; i++)
+        loop_free(manager->loops[i]); /* a retry for memory may be on its way to one */
     receive_budget_free(manager->receive);
     memory_free(manager->memory);
-    for (unsigned i = 0; i < manager->n_loops; i++)
-        loop_free(manager->loops[i]);
     arena_free(g_steal_pointer(&manager->arena));
     loop_free(manager->main);
     g_free(manager->loops);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/base/loop.h"
+#include "core/base/secrets.h"
 #include "core/base/state_dir.h"
 #include "core/mem/receive.h"
 #include "core/mem/segment.h"
@@ -29,6 +30,7 @@ typedef struct {
     /* The transport's own group in the keyfile, checked: those of its `keys` that are there. */
     const char *const *keys, *const *values;
     unsigned n_keys;
+    const Secrets *secrets; /* NULL: the keyfile names none */
 } TransportHost;
 
 /* A logged-in session as management sees it: constant from session_added to session_removed, except
@@ -39,6 +41,9 @@ struct SessionRecord {
     char *local_address, *peer_address; /* "ADDRESS:PORT" */
     unsigned loop;
     GVariant *negotiated; /* a{sv}: every negotiated key by its standard name */
+    /* What the initiator proved ("None", "CHAP", "CHAP mutual"), by which algorithm, as whom; the
+     * latter two empty for None. */
+    const char *auth_method, *auth_algorithm, *auth_user;
     /* Written by the home loop, read relaxed. */
     uint64_t commands, read_bytes, write_bytes;
     unsigned window; /* commands the initiator may have outstanding now */
@@ -62,6 +67,7 @@ typedef struct {
     /* Keys of the [target] group that the daemon does not know: parameters of the transport. */
     const char *const *keys, *const *values;
     unsigned n_keys;
+    const Secrets *secrets; /* NULL: the keyfile names none. Copied as far as they are needed */
 } TransportTargetSpec;
 
 /* All members are required, all are called on loop 0. */
@@ -73,11 +79,16 @@ struct Transport {
 
     /* Checks one key of [NAME] or [target]; false with a message that says what would be right. */
     bool (*check_key)(const char *key, const char *value, bool in_target, GError **error);
+    /* Then all its keys of one group together (NULL-terminated), and with the secrets (NULL: there
+     * are none). *culprit: which of `keys` the message is about. */
+    bool (*check_keys)(const char *const *keys, const char *const *values, bool in_target,
+                       const Secrets *secrets, const char **culprit, GError **error);
 
     /* Before anything else; false with error where the machine cannot do it (no RDMA device): the
      * daemon warns and goes on without the transport. */
     bool (*start)(const TransportHost *host, GError **error);
-    /* "ADDRESS:PORT" or "[ADDRESS]:PORT". The error names the address. */
+    /* "ADDRESS:PORT" or "[ADDRESS]:PORT", perhaps with ",N", N being a number that the transport
+     * knows to use. The error names the address. */
     TransportListener *(*listen)(const char *address, GError **error);
     void (*unlisten)(TransportListener *listener);
 

@@ -120,6 +120,8 @@ void command_run_completed(LoopFlush *flush); /* CommandPool.flush */
 
 /* A Data-Out PDU that nobody asked for (11.7). Releases it in the end. */
 void unsolicited_receive(IscsiSession *session, DmPdu *pdu);
+/* One that was dropped for its digest: the command fails when its burst is over. */
+void unsolicited_spoilt(IscsiSession *session, const uint8_t bhs[ISCSI_BHS_LEN]);
 /* Starts a get_data of a command that has had, or expects, unsolicited data. */
 void unsolicited_get(IscsiCommand *command, IscsiMove *move);
 void unsolicited_release(IscsiCommand *command); /* what is staged */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A connection from accept to the end: the login phase, then a session; and the way down, in which
  * the wire, the session and loop 0 let go of it in turn. */
+#include "core/base/log_limit.h"
 #include "iser/iscsi/address.h"
 #include "iser/iscsi/portal.h"
 #include "iser/iscsi/session.h"
@@ -124,16 +125,30 @@ static void send_reply(IscsiConnection *connection)
                                      answer->len);
 }
 
-static void login_failed(IscsiConnection *connection)
+/* Strangers cause these lines, and may try a password every few microseconds. */
+static void log_refusal(const IscsiConnection *connection)
 {
+    static LogLimit limit = LOG_LIMIT_INIT(20, 10);
     const Login *login = &connection->login;
     g_autofree char *peer = address_print(&connection->dm->peer);
     /* What never named itself may be a port scanner: not for everybody to read. */
-    g_log(G_LOG_DOMAIN, login->initiator_name ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_DEBUG,
-          "login of %s from %s to %s refused: %s (%s)",
+    GLogLevelFlags level = login->initiator_name ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_DEBUG;
+    unsigned kept;
+    if (!log_limit_admits(&limit, g_get_monotonic_time(), &kept))
+        return;
+    if (kept)
+        g_message("%u more logins were refused", kept);
+    g_log(G_LOG_DOMAIN, level, "login of %s from %s to %s refused: %s (%s)",
           login->initiator_name ? login->initiator_name : "unnamed initiator", peer,
-          login->target_name ? login->target_name : "no target", login_status_name(login->status),
-          login->reason);
+          login->target_name ? login->target_name
+          : login->discovery ? "discovery"
+                             : "no target",
+          login_status_name(login->status), login->reason);
+}
+
+static void login_failed(IscsiConnection *connection)
+{
+    log_refusal(connection);
     send_reply(connection);
     connection_close(connection, DM_CLOSE_GRACEFUL);
 }
@@ -247,13 +262,19 @@ static void begin_resolve(IscsiConnection *connection)
     link->target_name = login->target_name;
     link->discovery = login->discovery;
     link->asked_tsih = login->tsih;
+    link->cid = login->cid;
     memcpy(link->isid, login->isid, sizeof link->isid);
     ask(connection, portal_resolve, login_resolved_by_portal);
 }
 
 static void begin_register(IscsiConnection *connection)
 {
-    connection->link.negotiated = keys_to_variant(&connection->login.negotiated);
+    PortalLink *link = &connection->link;
+    const Chap *chap = &connection->login.chap;
+    link->negotiated = keys_to_variant(&connection->login.negotiated);
+    link->auth_method = !chap->user ? "None" : chap->mutual ? "CHAP mutual" : "CHAP";
+    link->auth_algorithm = chap->user ? chap_algorithm_name(chap->algorithm) : "";
+    link->auth_user = chap->user ? chap->user : "";
     ask(connection, portal_register, login_registered_by_portal);
 }
 

@@ -81,7 +81,8 @@ struct Datamover {
     unsigned (*allocate)(DmConn *conn, const IscsiParams *negotiated);
 
     /* Enable_Datamover: called right after the last login response was given to send_control; from
-     * then on the negotiated keys (digests, lengths) hold. */
+     * then on the negotiated keys (digests, lengths) hold. Again in the full feature phase, when
+     * the initiator has declared another MaxRecvDataSegmentLength. */
     void (*enable)(DmConn *conn, const IscsiParams *negotiated);
 
     /* Send_Control: bhs with all serial numbers set, data (copied) may be NULL. DataSegmentLength

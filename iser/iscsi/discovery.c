@@ -17,30 +17,56 @@ static char *reachable(const PortalLink *link, const struct sockaddr_storage *li
     return address_print(&address);
 }
 
-static GPtrArray *addresses_for(const PortalLink *link)
+typedef struct {
+    char *text;
+    uint16_t group_tag;
+} Reachable;
+
+static void clear_reachable(void *row)
+{
+    g_free(((Reachable *)row)->text);
+}
+
+static bool is_listed(const GArray *addresses, const char *text)
+{
+    for (guint i = 0; i < addresses->len; i++)
+        if (!strcmp(g_array_index(addresses, Reachable, i).text, text))
+            return true;
+    return false;
+}
+
+static GArray *addresses_for(const PortalLink *link)
 {
     const GArray *listeners = link->portal->addresses;
-    GPtrArray *addresses = g_ptr_array_new_with_free_func(g_free);
+    GArray *addresses = g_array_new(FALSE, FALSE, sizeof(Reachable));
+    g_array_set_clear_func(addresses, clear_reachable);
     for (guint i = 0; i < listeners->len; i++) {
-        char *text = reachable(link, &g_array_index(listeners, struct sockaddr_storage, i));
-        if (text && !g_ptr_array_find_with_equal_func(addresses, text, g_str_equal, NULL))
-            g_ptr_array_add(addresses, text);
+        const PortalAddress *listener = &g_array_index(listeners, PortalAddress, i);
+        Reachable row = {reachable(link, &listener->address), listener->group_tag};
+        if (row.text && !is_listed(addresses, row.text))
+            g_array_append_val(addresses, row);
         else
-            g_free(text);
+            g_free(row.text);
     }
-    if (!addresses->len)
-        g_ptr_array_add(addresses, address_print(&link->local));
+    if (!addresses->len) {
+        Reachable row = {address_print(&link->local), link->group_tag};
+        g_array_append_val(addresses, row);
+    }
     return addresses;
 }
 
-static void write_target(TextWriter *writer, const TransportTarget *target,
-                         const GPtrArray *addresses)
+/* A target that has no portal group here is not there. */
+static void write_target(TextWriter *writer, const TransportTarget *target, const GArray *addresses)
 {
-    text_write(writer, "TargetName", target->name);
+    bool named = false;
     for (guint i = 0; i < addresses->len; i++) {
-        g_autofree char *value =
-            g_strdup_printf("%s,%u", (const char *)g_ptr_array_index(addresses, i),
-                            target->portal->config.group_tag);
+        const Reachable *row = &g_array_index(addresses, Reachable, i);
+        if (!settings_have_group(&target->settings, row->group_tag))
+            continue;
+        if (!named)
+            text_write(writer, "TargetName", target->name);
+        named = true;
+        g_autofree char *value = g_strdup_printf("%s,%u", row->text, row->group_tag);
         text_write(writer, "TargetAddress", value);
     }
 }
@@ -62,7 +88,7 @@ GByteArray *portal_list_targets(const PortalLink *link)
 {
     TextWriter writer = text_writer(TEXT_MAX);
     g_autofree char *name = iscsi_name_normalize(link->which);
-    g_autoptr(GPtrArray) addresses = addresses_for(link);
+    g_autoptr(GArray) addresses = addresses_for(link);
     g_autoptr(GList) targets = g_hash_table_get_values(link->portal->targets);
     targets = g_list_sort(targets, compare_targets);
     for (GList *l = targets; l; l = l->next) {

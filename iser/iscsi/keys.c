@@ -2,6 +2,8 @@
 /* The table of keys and what is done with a row of it. */
 #include "iser/iscsi/keys.h"
 
+#include "iser/iscsi/settings.h"
+
 #include <string.h>
 
 #define MAX24       0xffffffu
@@ -48,7 +50,7 @@ const KeyRow iscsi_keys[] = {
      FIELD(initial_r2t)},
     {"ImmediateData", KEY_AND, BOTH | LOGIN | TUNED | KEY_NORMAL_ONLY, RANGE(0, 1), VALUES(1, 1),
      FIELD(immediate_data)},
-    {"MaxRecvDataSegmentLength", KEY_DECLARED, BOTH | LOGIN | TUNED,
+    {"MaxRecvDataSegmentLength", KEY_DECLARED, BOTH | LOGIN | KEY_IN_FULL_FEATURE | TUNED,
      LIMITED(512, MAX24, 512, MAX24), VALUES(8192, 262144),
      PEER(max_recv_data_segment_length, peer_max_recv_data_segment_length)},
     {"MaxBurstLength", KEY_MIN, BOTH | LOGIN | TUNED | KEY_NORMAL_ONLY, RANGE(512, MAX24),
@@ -71,6 +73,11 @@ const KeyRow iscsi_keys[] = {
     {"TaskReporting", KEY_LIST, BOTH | LOGIN | TUNED | KEY_NORMAL_ONLY, LIMITED(0, 0, 0, REPORTS),
      VALUES(ISCSI_REPORT_RFC3720, REPORTS), FIELD(task_reporting), .choices = reports},
     {"AuthMethod", KEY_TEXT, BOTH | KEY_IN_SECURITY},
+    {"CHAP_A", KEY_TEXT, BOTH | KEY_IN_SECURITY},
+    {"CHAP_N", KEY_TEXT, BOTH | KEY_IN_SECURITY},
+    {"CHAP_R", KEY_TEXT, BOTH | KEY_IN_SECURITY},
+    {"CHAP_I", KEY_TEXT, BOTH | KEY_IN_SECURITY},
+    {"CHAP_C", KEY_TEXT, BOTH | KEY_IN_SECURITY},
     {"OFMarker", KEY_REFUSED, BOTH | LOGIN},
     {"IFMarker", KEY_REFUSED, BOTH | LOGIN},
     {"OFMarkInt", KEY_REFUSED, BOTH | LOGIN},
@@ -100,6 +107,15 @@ const KeyRow iscsi_keys[] = {
     {"queue-depth", KEY_OWN, KEY_IN_FILE, RANGE(8, 4096), VALUES(128, 128), FIELD(queue_depth)},
     {"nop-interval", KEY_OWN, KEY_IN_FILE, RANGE(0, 3600), VALUES(30, 30), FIELD(nop_interval)},
     {"nop-timeout", KEY_OWN, KEY_IN_FILE, RANGE(1, 3600), VALUES(10, 10), FIELD(nop_timeout)},
+    {"max-sessions", KEY_OWN, KEY_IN_FILE, RANGE(0, 65535), VALUES(0, 0), FIELD(max_sessions)},
+    {"max-sessions-per-initiator", KEY_OWN, KEY_IN_FILE, RANGE(0, 65535), VALUES(0, 0),
+     FIELD(max_sessions_per_initiator)},
+    {"chap-user", KEY_SETTING, KEY_IN_FILE},
+    {"chap-mutual-user", KEY_SETTING, KEY_IN_FILE},
+    {"chap-algorithms", KEY_SETTING, KEY_IN_FILE},
+    {"portal-groups", KEY_SETTING, KEY_IN_FILE},
+    {"redirect", KEY_SETTING, KEY_IN_FILE},
+    {"redirect-permanently", KEY_SETTING, KEY_IN_FILE},
 };
 /* clang-format on */
 const unsigned iscsi_keys_count = G_N_ELEMENTS(iscsi_keys);
@@ -130,6 +146,14 @@ const char *const iscsi_file_keys[] = {
     "queue-depth",
     "nop-interval",
     "nop-timeout",
+    "max-sessions",
+    "max-sessions-per-initiator",
+    "chap-user",
+    "chap-mutual-user",
+    "chap-algorithms",
+    "portal-groups",
+    "redirect",
+    "redirect-permanently",
     NULL,
 };
 
@@ -150,7 +174,7 @@ static bool row_is_bool(const KeyRow *row)
 
 static bool row_has_value(const KeyRow *row)
 {
-    return row->type != KEY_TEXT && row->type != KEY_REFUSED;
+    return row->type != KEY_TEXT && row->type != KEY_REFUSED && row->type != KEY_SETTING;
 }
 
 static uint32_t row_get(const KeyRow *row, const IscsiParams *params, size_t offset)
@@ -336,6 +360,8 @@ bool keys_set(IscsiParams *offer, const char *name, const char *value, GError **
                     "%s: no such iSCSI parameter", name);
         return false;
     }
+    if (row->type == KEY_SETTING)
+        return settings_check(name, value, error);
     if (row->type == KEY_TEXT)
         return strlen(value) <= TEXT_LENGTH || complain(error, row, value, "at most 255 bytes");
     uint32_t number;
@@ -417,7 +443,7 @@ KeyOutcome keys_negotiate(KeyNegotiation *n, const char *key, const char *value,
                           char answer[KEY_ANSWER_MAX])
 {
     const KeyRow *row = keys_find(key);
-    if (!row || row->type == KEY_OWN)
+    if (!row || row->type == KEY_OWN || row->type == KEY_SETTING)
         return is_reserved_answer(value) ? KEY_SILENT : answer_with(answer, "NotUnderstood");
     if (is_reserved_answer(value))
         return KEY_SILENT;

@@ -19,6 +19,7 @@ typedef enum {
     KEY_TEXT,          /* for the login and text phases themselves: names, SendTargets, ... */
     KEY_REFUSED,       /* obsolete: always Reject */
     KEY_OWN,           /* a number of rtgt's own: keyfile only */
+    KEY_SETTING,       /* text of rtgt's own, for settings.c to check: keyfile only */
 } KeyType;
 
 /* Where a key may come from and when. */
@@ -62,7 +63,7 @@ void keys_initial(IscsiParams *out);
 void keys_ours(IscsiParams *out);
 
 /* Checks a keyfile value and sets it in `offer` (which may be NULL: only check). Of a KEY_TEXT key
- * (TargetAlias) the value is the caller's to keep. */
+ * (TargetAlias) and of a KEY_SETTING the value is the caller's to keep. */
 bool keys_set(IscsiParams *offer, const char *name, const char *value, GError **error);
 
 /* Negotiated values by standard name: a floating a{sv}. */

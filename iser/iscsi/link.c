@@ -63,10 +63,33 @@ bool portal_attach(PortalLink *link)
 
 /* --- resolve -----------------------------------------------------------------------------------*/
 
+/* Whether a connection with this address of ours came in by the listener. */
+static bool came_by(const struct sockaddr_storage *local, const PortalAddress *listener)
+{
+    const struct sockaddr_storage *address = &listener->address;
+    if (address_is_wildcard(address))
+        return address->ss_family == local->ss_family &&
+               address_port(address) == address_port(local);
+    g_autofree char *ours = address_print(local), *theirs = address_print(address);
+    return !strcmp(ours, theirs);
+}
+
+/* The portal group that the connection came in by. */
+static uint16_t find_group(const PortalLink *link)
+{
+    const GArray *listeners = link->portal->addresses;
+    for (guint i = 0; i < listeners->len; i++) {
+        const PortalAddress *listener = &g_array_index(listeners, PortalAddress, i);
+        if (came_by(&link->local, listener))
+            return listener->group_tag;
+    }
+    return link->portal->config.group_tag;
+}
+
 static bool same_port(const PortalLink *a, const PortalLink *b)
 {
-    return a->target == b->target && !memcmp(a->isid, b->isid, sizeof a->isid) &&
-           !strcmp(a->initiator, b->initiator);
+    return a->target == b->target && a->group_tag == b->group_tag &&
+           !memcmp(a->isid, b->isid, sizeof a->isid) && !strcmp(a->initiator, b->initiator);
 }
 
 static PortalLink *find_session(const PortalLink *link)
@@ -80,20 +103,24 @@ static PortalLink *find_session(const PortalLink *link)
     return NULL;
 }
 
-/* A login with a TSIH wants to add a connection to a session; there is one per session (13.2). */
+/* A login with a TSIH wants to add a connection to a session, of which there is one per session
+ * (13.2); with the CID of that one it takes its place (6.3.4). */
 static LoginStatus check_tsih(const PortalLink *link)
 {
     if (!link->asked_tsih)
         return LOGIN_SUCCESS;
     const PortalLink *session = find_session(link);
-    return session && session->tsih == link->asked_tsih ? LOGIN_TOO_MANY_CONNECTIONS
-                                                        : LOGIN_NO_SESSION;
+    if (!session || session->tsih != link->asked_tsih)
+        return LOGIN_NO_SESSION;
+    return session->cid == link->cid ? LOGIN_SUCCESS : LOGIN_TOO_MANY_CONNECTIONS;
 }
 
 static LoginStatus resolve_target(PortalLink *link)
 {
     TransportTarget *target = g_hash_table_lookup(link->portal->targets, link->target_name);
     if (!target)
+        return LOGIN_NOT_FOUND;
+    if (!settings_have_group(&target->settings, link->group_tag))
         return LOGIN_NOT_FOUND;
     if (!acl_admits(target->acl, link->initiator, &link->peer))
         return LOGIN_AUTHORIZATION_FAILURE;
@@ -102,21 +129,29 @@ static LoginStatus resolve_target(PortalLink *link)
     link->scsi = target->scsi;
     link->resolved.offer = target->offer;
     link->resolved.alias = target->alias;
-    link->resolved.portal_group_tag = link->portal->config.group_tag;
-    return check_tsih(link);
+    link->resolved.portal_group_tag = link->group_tag;
+    link->resolved.auth = target->settings.auth;
+    link->resolved.moved_to = target->settings.redirect;
+    return target->settings.redirect ? target->settings.redirect_status : check_tsih(link);
+}
+
+static LoginStatus resolve_discovery(PortalLink *link)
+{
+    keys_ours(&link->resolved.offer);
+    link->resolved.auth = link->portal->discovery_auth;
+    return link->asked_tsih ? LOGIN_NO_SESSION : LOGIN_SUCCESS;
 }
 
 static void resolve(void *arg)
 {
     PortalLink *link = arg;
+    link->group_tag = find_group(link);
     if (link->portal->stopping)
         link->resolved.status = LOGIN_SERVICE_UNAVAILABLE;
     else if (!link->discovery)
         link->resolved.status = resolve_target(link);
-    else {
-        link->resolved.status = link->asked_tsih ? LOGIN_NO_SESSION : LOGIN_SUCCESS;
-        keys_ours(&link->resolved.offer);
-    }
+    else
+        link->resolved.status = resolve_discovery(link);
     answer(link);
 }
 
@@ -169,6 +204,9 @@ static void add_record(PortalLink *link)
         .peer_address = address_print(&link->peer),
         .loop = loop_index(link->home),
         .negotiated = g_variant_ref_sink(g_steal_pointer(&link->negotiated)),
+        .auth_method = link->auth_method,
+        .auth_algorithm = link->auth_algorithm,
+        .auth_user = link->auth_user,
         .drop = record_drop,
     };
     host->session_added(host->arg, &link->record);
@@ -201,9 +239,12 @@ static uint16_t new_tsih(IscsiPortal *portal)
     return portal->last_tsih;
 }
 
+/* A connection that is reinstated keeps the session's handle, which nobody else has got since. */
 static void grant(PortalLink *link)
 {
-    link->tsih = new_tsih(link->portal);
+    link->tsih = link->asked_tsih && !tsih_is_used(link->portal, link->asked_tsih)
+                     ? link->asked_tsih
+                     : new_tsih(link->portal);
     link->status = LOGIN_SUCCESS;
     if (link->discovery) {
         link->state = LINK_DISCOVERY;
@@ -222,6 +263,24 @@ static void refuse(PortalLink *link, LoginStatus status)
     answer(link);
 }
 
+/* Whether one session more is more than the target takes. */
+static bool is_full(const PortalLink *link)
+{
+    if (!link->target)
+        return false;
+    const IscsiParams *offer = &link->target->offer;
+    unsigned all = 0, own = 0;
+    for (GList *l = link->portal->links.head; l; l = l->next) {
+        const PortalLink *other = l->data;
+        if (other->state != LINK_SESSION || other->given_up || other->target != link->target)
+            continue;
+        all++;
+        own += !strcmp(other->initiator, link->initiator);
+    }
+    return (offer->max_sessions && all >= offer->max_sessions) ||
+           (offer->max_sessions_per_initiator && own >= offer->max_sessions_per_initiator);
+}
+
 /* Session reinstatement (6.3.5): the old session of this initiator port ends first. */
 static void try_register(PortalLink *link)
 {
@@ -234,6 +293,8 @@ static void try_register(PortalLink *link)
         link->state = LINK_WAITING;
         if (!old->dropped)
             portal_link_drop(old);
+    } else if (is_full(link)) {
+        refuse(link, LOGIN_OUT_OF_RESOURCES);
     } else {
         grant(link);
     }

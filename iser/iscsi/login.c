@@ -33,6 +33,7 @@ void login_clear(Login *login)
 {
     text_collector_clear(&login->text);
     text_writer_clear(&login->answer);
+    chap_clear(&login->chap);
     g_clear_pointer(&login->initiator_name, g_free);
     g_clear_pointer(&login->initiator_alias, g_free);
     g_clear_pointer(&login->target_name, g_free);
@@ -189,22 +190,42 @@ static bool list_has(const char *list, const char *name)
     return g_strv_contains((const char *const *)names, name);
 }
 
-/* SecurityNegotiation: the method this target accepts of those offered. */
+/* SecurityNegotiation: the one method this target accepts. False: the login has failed. */
 static bool choose_auth_method(Login *login, const char *offered)
 {
-    if (!list_has(offered, "None"))
+    const char *method = login->chap.policy ? "CHAP" : "None";
+    if (login->method_agreed) {
+        login_refuse(login, LOGIN_INITIATOR_ERROR, "key offered twice");
         return false;
-    text_write(&login->answer, "AuthMethod", "None");
+    }
+    if (!list_has(offered, method)) {
+        login_refuse(login, LOGIN_AUTHENTICATION_FAILURE,
+                     login->chap.policy ? "CHAP is required" : "no common AuthMethod");
+        return false;
+    }
+    text_write(&login->answer, "AuthMethod", method);
+    login->method_agreed = true;
+    if (login->chap.policy)
+        chap_begin(&login->chap);
     return true;
+}
+
+static bool take_chap_key(Login *login, const char *key, const char *value)
+{
+    if (login->chap.policy && chap_take_key(&login->chap, key, value))
+        return true;
+    login_refuse(login, LOGIN_INITIATOR_ERROR,
+                 login->chap.policy ? "key offered twice" : "CHAP was not agreed on");
+    return false;
 }
 
 /* The keys that the table leaves to the login. False: the login has failed. */
 static bool take_login_key(Login *login, const char *key, const char *value)
 {
-    if (!strcmp(key, "AuthMethod") && !choose_auth_method(login, value)) {
-        login_refuse(login, LOGIN_AUTHENTICATION_FAILURE, "no common AuthMethod");
-        return false;
-    }
+    if (!strcmp(key, "AuthMethod"))
+        return choose_auth_method(login, value);
+    if (g_str_has_prefix(key, "CHAP_"))
+        return take_chap_key(login, key, value);
     if (!strcmp(key, "InitiatorAlias") && !login->initiator_alias)
         login->initiator_alias = g_strdup(value);
     if (!take_name(login, key, value)) {
@@ -241,6 +262,29 @@ static void declare_own(Login *login)
         text_write(&login->answer, "MaxRecvDataSegmentLength", value);
 }
 
+/* Who has to prove something does not leave the security stage before (12.1): its wish for transit
+ * goes unheard until then, and without an AuthMethod, or in another stage, it is in vain. False:
+ * the login has failed. */
+static bool authenticate(Login *login, bool operational)
+{
+    Chap *chap = &login->chap;
+    if (!chap->policy)
+        return true;
+    if (!chap_step(chap, &login->answer)) {
+        login_refuse(login, LOGIN_AUTHENTICATION_FAILURE, chap->reason);
+        return false;
+    }
+    if (chap->state == CHAP_PROVED)
+        return true;
+    if (operational || (login->flags & LOGIN_TRANSIT && !login->method_agreed)) {
+        login_refuse(login, LOGIN_AUTHENTICATION_FAILURE, "CHAP is required");
+        return false;
+    }
+    login->flags &= (uint8_t)~LOGIN_TRANSIT;
+    login->next = LOGIN_IN_SECURITY;
+    return true;
+}
+
 /* Works through the collected text and decides on the transition. */
 static LoginAction negotiate(Login *login)
 {
@@ -253,6 +297,8 @@ static LoginAction negotiate(Login *login)
             return LOGIN_FAIL;
     if (result == TEXT_BAD)
         return login_refuse(login, LOGIN_INITIATOR_ERROR, "malformed text");
+    if (!authenticate(login, operational))
+        return LOGIN_FAIL;
     if (operational && !login->own_declared)
         declare_own(login);
     text_collector_clear(&login->text);
@@ -300,10 +346,19 @@ static void introduce_target(Login *login, const LoginTarget *target)
         text_write(&login->answer, "TargetAlias", target->alias);
 }
 
+static LoginAction refuse_target(Login *login, const LoginTarget *target)
+{
+    LoginAction action = login_refuse(login, target->status, login_status_name(target->status));
+    if (target->moved_to)
+        text_write(&login->answer, "TargetAddress", target->moved_to);
+    return action;
+}
+
 LoginAction login_resolved(Login *login, const LoginTarget *target)
 {
     if (target->status != LOGIN_SUCCESS)
-        return login_refuse(login, target->status, login_status_name(target->status));
+        return refuse_target(login, target);
+    chap_init(&login->chap, target->auth);
     login->offer = target->offer;
     login->negotiated.queue_depth = login->offer.queue_depth;
     login->negotiated.nop_interval = login->offer.nop_interval;

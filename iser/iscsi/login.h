@@ -3,6 +3,7 @@
  * Login Responses. It sends nothing and knows no target: its owner does both when asked. */
 #pragma once
 
+#include "iser/iscsi/chap.h"
 #include "iser/iscsi/keys.h"
 #include "iser/iscsi/pdu.h"
 #include "iser/iscsi/text.h"
@@ -35,6 +36,8 @@ typedef struct {
     IscsiParams offer; /* what may be negotiated on this connection */
     const char *alias; /* NULL: none; copied */
     uint16_t portal_group_tag;
+    const AuthPolicy *auth; /* what the initiator must prove; NULL: nothing. Outlives the login */
+    const char *moved_to;   /* with a status LOGIN_TARGET_MOVED_...; copied */
 } LoginTarget;
 
 typedef struct {
@@ -48,6 +51,7 @@ typedef struct {
 
     KeyNegotiation keys;
     IscsiParams offer, negotiated;
+    Chap chap; /* of use where it has a policy */
 
     /* The reply: valid after every function that returns a LoginAction but RESOLVE and REGISTER,
      * until the next. */
@@ -62,7 +66,7 @@ typedef struct {
     uint8_t flags;      /* of the request being worked on */
     LoginState next;    /* after it */
     char *session_type; /* as sent */
-    bool names_known, own_declared;
+    bool names_known, own_declared, method_agreed;
 } Login;
 
 void login_init(Login *login);

@@ -41,4 +41,5 @@ typedef struct {
     uint32_t queue_depth;  /* most commands outstanding in one session */
     uint32_t nop_interval; /* seconds of silence before a NOP-In asks; 0: never */
     uint32_t nop_timeout;  /* seconds it may take to answer */
+    uint32_t max_sessions, max_sessions_per_initiator; /* of the target; 0: no limit */
 } IscsiParams;

@@ -6,7 +6,16 @@
 #define LOGIN_TIMEOUT_MS 15000
 #define LOGINS_MAX       128
 
-const char *const iscsi_portal_keys[] = {"login-timeout", "max-logins", NULL};
+#define DISCOVERY "discovery-"
+
+const char *const iscsi_portal_keys[] = {
+    "login-timeout",
+    "max-logins",
+    DISCOVERY "chap-user",
+    DISCOVERY "chap-mutual-user",
+    DISCOVERY "chap-algorithms",
+    NULL,
+};
 
 static bool parse_range(const char *key, const char *value, uint32_t low, uint32_t high,
                         uint32_t *out, GError **error)
@@ -36,16 +45,36 @@ bool iscsi_portal_set(IscsiPortalConfig *config, const char *key, const char *va
         config->max_logins = number;
         return true;
     }
+    if (g_str_has_prefix(key, DISCOVERY) && g_strv_contains(iscsi_portal_keys, key))
+        return auth_check_key(key, value, error);
     g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_KEY_NOT_FOUND, "%s: no such key", key);
     return false;
 }
 
 /* --- the portal --------------------------------------------------------------------------------*/
 
-IscsiPortal *iscsi_portal_new(const TransportHost *host, const IscsiPortalConfig *config)
+static AuthPolicy *new_discovery_auth(const TransportHost *host, GError **error)
 {
+    const char *culprit;
+    AuthPolicy *policy;
+    if (!auth_policy_new(&policy, DISCOVERY, host->keys, host->values, host->n_keys, host->secrets,
+                         &culprit, error))
+        g_prefix_error(error, "%s=: ", culprit);
+    return policy;
+}
+
+IscsiPortal *iscsi_portal_new(const TransportHost *host, const IscsiPortalConfig *config,
+                              GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    AuthPolicy *discovery_auth = new_discovery_auth(host, &failure);
+    if (failure) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return NULL;
+    }
     IscsiPortal *portal = g_new0(IscsiPortal, 1);
     portal->host = host;
+    portal->discovery_auth = discovery_auth;
     portal->config = *config;
     for (unsigned i = 0; i < host->n_keys; i++)
         iscsi_portal_set(&portal->config, host->keys[i], host->values[i], NULL);
@@ -54,7 +83,7 @@ IscsiPortal *iscsi_portal_new(const TransportHost *host, const IscsiPortalConfig
     if (!portal->config.max_logins)
         portal->config.max_logins = LOGINS_MAX;
     portal->targets = g_hash_table_new(g_str_hash, g_str_equal);
-    portal->addresses = g_array_new(FALSE, FALSE, sizeof(struct sockaddr_storage));
+    portal->addresses = g_array_new(FALSE, FALSE, sizeof(PortalAddress));
     g_queue_init(&portal->links);
     return portal;
 }
@@ -71,6 +100,7 @@ void iscsi_portal_free(IscsiPortal *portal)
         g_main_context_iteration(loop_context(portal->host->main), TRUE);
     g_hash_table_unref(portal->targets);
     g_array_unref(portal->addresses);
+    auth_policy_free(portal->discovery_auth);
     g_free(portal);
 }
 
@@ -79,9 +109,18 @@ unsigned portal_login_timeout_ms(const IscsiPortal *portal)
     return portal->config.login_timeout_ms;
 }
 
-void iscsi_portal_add_address(IscsiPortal *portal, const struct sockaddr_storage *address)
+char *iscsi_portal_listen_on(const IscsiPortal *portal, const char *text, uint16_t *group_tag,
+                             GError **error)
 {
-    g_array_append_val(portal->addresses, *address);
+    *group_tag = portal->config.group_tag;
+    return settings_split_tag(text, group_tag, error);
+}
+
+void iscsi_portal_add_address(IscsiPortal *portal, const struct sockaddr_storage *address,
+                              uint16_t group_tag)
+{
+    PortalAddress row = {.address = *address, .group_tag = group_tag};
+    g_array_append_val(portal->addresses, row);
 }
 
 void iscsi_portal_remove_address(IscsiPortal *portal, const struct sockaddr_storage *address)
@@ -89,7 +128,7 @@ void iscsi_portal_remove_address(IscsiPortal *portal, const struct sockaddr_stor
     g_autofree char *name = address_print(address);
     for (guint i = 0; i < portal->addresses->len; i++) {
         g_autofree char *other =
-            address_print(&g_array_index(portal->addresses, struct sockaddr_storage, i));
+            address_print(&g_array_index(portal->addresses, PortalAddress, i).address);
         if (!strcmp(name, other)) {
             g_array_remove_index(portal->addresses, i);
             return;
@@ -116,9 +155,22 @@ bool iscsi_portal_check_key(const char *key, const char *value, bool in_target, 
                      : iscsi_portal_set(NULL, key, value, error);
 }
 
+bool iscsi_portal_check_keys(const char *const *keys, const char *const *values, bool in_target,
+                             const Secrets *secrets, const char **culprit, GError **error)
+{
+    unsigned n = g_strv_length((char **)keys);
+    TargetSettings settings = {0};
+    bool ok = in_target ? settings_init(&settings, keys, values, n, secrets, culprit, error)
+                        : auth_policy_new(&settings.auth, DISCOVERY, keys, values, n, secrets,
+                                          culprit, error);
+    settings_clear(&settings);
+    return ok;
+}
+
 static void target_free(TransportTarget *target)
 {
     acl_free(target->acl);
+    settings_clear(&target->settings);
     g_free(target->name);
     g_free(target->alias);
     g_free(target);
@@ -132,6 +184,12 @@ static bool target_init(TransportTarget *target, const TransportTargetSpec *spec
             return false;
     target->offer.first_burst_length =
         MIN(target->offer.first_burst_length, target->offer.max_burst_length);
+    const char *culprit;
+    if (!settings_init(&target->settings, spec->keys, spec->values, spec->n_keys, spec->secrets,
+                       &culprit, error)) {
+        g_prefix_error(error, "%s=: ", culprit);
+        return false;
+    }
     target->acl = acl_new(spec->allow_all, spec->allow, spec->n_allow, error);
     return target->acl != NULL;
 }

@@ -12,32 +12,41 @@ typedef struct PortalLink PortalLink;
 
 typedef struct {
     const char *transport;     /* for SessionRecord; constant string */
-    uint16_t group_tag;        /* target portal group tag: one per transport, as each has target
-                                * ports of its own */
+    uint16_t group_tag;        /* target portal group tag where none is configured: one per
+                                * transport, as each has target ports of its own */
     unsigned login_timeout_ms; /* 0: 15 s */
     unsigned max_logins;       /* connections without a session at a time, the oldest makes room;
                                 * 0: 128 */
 } IscsiPortalConfig;
 
-/* Keys of the transport's own group, Transport.keys: login-timeout (seconds) and max-logins;
- * NULL-terminated. */
+/* Keys of the transport's own group, Transport.keys: login-timeout (seconds), max-logins, and how
+ * discovery is authenticated; NULL-terminated. */
 extern const char *const iscsi_portal_keys[];
-/* Checks such a key and sets it; config may be NULL. */
+/* Checks such a key and sets it, unless it is of authentication; config may be NULL. */
 bool iscsi_portal_set(IscsiPortalConfig *config, const char *key, const char *value,
                       GError **error);
 
-/* host stays valid until iscsi_portal_free(); its keys overrule the config. */
-IscsiPortal *iscsi_portal_new(const TransportHost *host, const IscsiPortalConfig *config);
+/* host stays valid until iscsi_portal_free(); its keys overrule the config. NULL with error: they
+ * do not fit together. */
+IscsiPortal *iscsi_portal_new(const TransportHost *host, const IscsiPortalConfig *config,
+                              GError **error);
 /* Ends the connections that are left (logins, discovery); runs loop 0 until they are gone. No
  * listener, no target is left (asserted). */
 void iscsi_portal_free(IscsiPortal *portal);
 
-/* Where this transport listens. Copied. */
-void iscsi_portal_add_address(IscsiPortal *portal, const struct sockaddr_storage *address);
+/* "ADDRESS:PORT" or "ADDRESS:PORT,TAG" as the keyfile has it: the address, the caller's, and the
+ * target portal group tag. NULL with error. */
+char *iscsi_portal_listen_on(const IscsiPortal *portal, const char *text, uint16_t *group_tag,
+                             GError **error);
+/* Where this transport listens, and in which portal group. Copied. */
+void iscsi_portal_add_address(IscsiPortal *portal, const struct sockaddr_storage *address,
+                              uint16_t group_tag);
 void iscsi_portal_remove_address(IscsiPortal *portal, const struct sockaddr_storage *address);
 
 /* What members of Transport do; Transport.target_keys is iscsi_file_keys (keys.h). */
 bool iscsi_portal_check_key(const char *key, const char *value, bool in_target, GError **error);
+bool iscsi_portal_check_keys(const char *const *keys, const char *const *values, bool in_target,
+                             const Secrets *secrets, const char **culprit, GError **error);
 TransportTarget *iscsi_portal_add_target(IscsiPortal *portal, const TransportTargetSpec *spec,
                                          GError **error);
 void iscsi_portal_remove_target(TransportTarget *target, LoopFn done, void *arg);
@@ -65,9 +74,10 @@ struct PortalLink {
     LoopFn answered;
     const char *initiator, *target_name, *which; /* the owner's */
     uint8_t isid[6];
-    uint16_t asked_tsih;
+    uint16_t asked_tsih, cid;
     bool discovery;
-    GVariant *negotiated; /* floating; taken by register */
+    GVariant *negotiated;                                 /* floating; taken by register */
+    const char *auth_method, *auth_algorithm, *auth_user; /* what was proved; the target's */
 
     /* answers */
     LoginTarget resolved;
@@ -79,6 +89,7 @@ struct PortalLink {
     /* loop 0's own */
     LinkState state;
     bool dropped, given_up;
+    uint16_t group_tag; /* of the portal it came in by */
     TransportTarget *target;
     GList node;
     SessionRecord record; /* while LINK_SESSION; counters: the home loop's */

@@ -4,15 +4,23 @@
 
 #include "iser/iscsi/acl.h"
 #include "iser/iscsi/portal.h"
+#include "iser/iscsi/settings.h"
+
+/* A listener's. */
+typedef struct {
+    struct sockaddr_storage address;
+    uint16_t group_tag;
+} PortalAddress;
 
 struct IscsiPortal {
     const TransportHost *host;
     IscsiPortalConfig config;
-    GHashTable *targets; /* name -> TransportTarget */
-    GArray *addresses;   /* struct sockaddr_storage */
-    GQueue links;        /* oldest first */
-    unsigned attached;   /* connections, those included whose link is on its way; atomic */
-    unsigned pending;    /* of them, those without a session; atomic */
+    AuthPolicy *discovery_auth; /* NULL: None */
+    GHashTable *targets;        /* name -> TransportTarget */
+    GArray *addresses;          /* PortalAddress */
+    GQueue links;               /* oldest first */
+    unsigned attached;          /* connections, those included whose link is on its way; atomic */
+    unsigned pending;           /* of them, those without a session; atomic */
     uint16_t last_tsih;
     bool stopping;
 };
@@ -22,6 +30,7 @@ struct TransportTarget {
     char *name, *alias;
     ScsiTarget *scsi;
     Acl *acl;
+    TargetSettings settings;
     IscsiParams offer;
     unsigned users; /* links */
     bool removing;

@@ -360,16 +360,19 @@ static void grow_window(IscsiSession *session)
     note_window(session);
 }
 
-static bool is_used_up(const IscsiSession *session)
+/* The initiator sent this when it had seen the answers up to its ExpStatSN, so what it knew of
+ * MaxCmdSN lacks the places that the later ones offer: with those its window was used up. */
+static bool wants_more(const IscsiSession *session, const DmPdu *pdu)
 {
-    return serial_before(session->told_max, session->window.exp_cmd_sn);
+    uint32_t unseen = session->stat_sn - pdu_exp_stat_sn(pdu->bhs);
+    return serial_before(session->told_max - unseen, session->window.exp_cmd_sn);
 }
 
 static void receive_numbered(IscsiSession *session, DmPdu *pdu)
 {
     switch (cmd_window_receive(&session->window, pdu_cmd_sn(pdu->bhs), pdu)) {
     case WINDOW_DELIVER:
-        if (is_used_up(session))
+        if (wants_more(session, pdu))
             grow_window(session);
         deliver(session, pdu);
         session_advance(session);
@@ -397,6 +400,11 @@ void session_receive(IscsiSession *session, DmPdu *pdu)
     }
 }
 
+static bool is_used_up(const IscsiSession *session)
+{
+    return serial_before(session->told_max, session->window.exp_cmd_sn);
+}
+
 /* Where the window was closed when the initiator last heard of it, and nothing is left that would
  * be answered, a NOP-In tells that it is open again. */
 void session_retire(IscsiSession *session, DmPdu *pdu)
@@ -411,12 +419,15 @@ void session_retire(IscsiSession *session, DmPdu *pdu)
         send_nop_in(session, ISCSI_NO_TAG);
 }
 
-/* ErrorRecoveryLevel 0: the lost PDU may have been a command, whose number would be missed for
- * ever; the session ends after the Reject (7143 7.8, 7.1.5). */
+/* The PDU is gone, the session goes on (7143 7.8). Of data, the command it belonged to fails: what
+ * was solicited, the datamover tells itself. Of a numbered request, its number is missing until the
+ * initiator sends it again or ends the session (7.2.1). */
 void session_bad_digest(IscsiSession *session, const uint8_t bhs[ISCSI_BHS_LEN])
 {
     if (session->quiet)
         return;
+    session->heard = true;
     session_reject(session, REJECT_DATA_DIGEST, bhs);
-    session_fail(session, "data digest error");
+    if (pdu_opcode(bhs) == ISCSI_DATA_OUT && pdu_ttt(bhs) == ISCSI_NO_TAG)
+        unsolicited_spoilt(session, bhs);
 }

@@ -57,6 +57,17 @@ static void send_chunk(IscsiSession *session)
     }
 }
 
+/* The one parameter that can change now: what the initiator can receive (13.12). It said so before
+ * it sent this, so what is sent from now on may be as long, and must not be longer. */
+static void take_up(IscsiSession *session, const IscsiParams *changed)
+{
+    uint32_t limit = changed->peer_max_recv_data_segment_length;
+    if (limit == session->params.peer_max_recv_data_segment_length)
+        return;
+    session->params.peer_max_recv_data_segment_length = limit;
+    session->dm->dm->enable(session->dm, &session->params);
+}
+
 /* Works through the request. Returns the value of SendTargets or NULL; false in *ok: malformed. */
 static char *negotiate(IscsiSession *session, bool *ok)
 {
@@ -71,6 +82,8 @@ static char *negotiate(IscsiSession *session, bool *ok)
     TextResult result;
     while ((result = text_read(&reader)) == TEXT_PAIR) {
         KeyOutcome outcome = keys_negotiate(&keys, reader.key, reader.value, answer);
+        if (outcome == KEY_DUPLICATE)
+            break;
         if (outcome == KEY_ANSWER) {
             text_write(&session->text_out, reader.key, answer);
         } else if (outcome == KEY_CALLER && !strcmp(reader.key, "SendTargets")) {
@@ -79,6 +92,8 @@ static char *negotiate(IscsiSession *session, bool *ok)
         }
     }
     *ok = result == TEXT_END;
+    if (*ok)
+        take_up(session, &scratch);
     return g_steal_pointer(&which);
 }
 

@@ -119,11 +119,30 @@ static void stage(IscsiCommand *command, DmPdu *pdu)
     command->burst_sn++;
 }
 
+/* The command whose burst a PDU belongs to. NULL: it was aborted or answered, and its data crossed
+ * that on the wire: not an error. */
+static IscsiCommand *find_open(IscsiSession *session, const uint8_t *bhs)
+{
+    IscsiCommand *command = command_by_itt(session, pdu_itt(bhs));
+    return command && !command->burst_over ? command : NULL;
+}
+
+void unsolicited_spoilt(IscsiSession *session, const uint8_t bhs[ISCSI_BHS_LEN])
+{
+    IscsiCommand *command = find_open(session, bhs);
+    if (!command)
+        return;
+    if (!command->answer_held)
+        command_fail(command, SENSE_PROTOCOL_SERVICE_CRC);
+    command->burst_over = pdu_final(bhs);
+    if (command->burst_over)
+        command_burst_ended(command);
+}
+
 void unsolicited_receive(IscsiSession *session, DmPdu *pdu)
 {
-    IscsiCommand *command = command_by_itt(session, pdu_itt(pdu->bhs));
-    /* Data of a command that was aborted or answered crosses on the wire: not an error. */
-    if (!command || command->burst_over) {
+    IscsiCommand *command = find_open(session, pdu->bhs);
+    if (!command) {
         session->dm->dm->release_pdu(pdu);
         return;
     }

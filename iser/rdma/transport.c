@@ -28,7 +28,11 @@ static bool start(const TransportHost *host, GError **error)
     if (!iser.fabric)
         return false;
     iser.host = host;
-    iser.portal = iscsi_portal_new(host, &config);
+    iser.portal = iscsi_portal_new(host, &config, error);
+    if (!iser.portal) {
+        fabric_free(g_steal_pointer(&iser.fabric));
+        return false;
+    }
     iser.accept.memory = host->memory;
     iser.accept.budget = host->receive;
     iser.accept.accepted = iscsi_accept;
@@ -44,14 +48,18 @@ static void on_request(ConnectRequest *request, void *arg)
 
 static TransportListener *start_listening(const char *address, GError **error)
 {
-    FabricListener *rdma = fabric_listen(iser.fabric, address, iser.host->io_loops,
-                                         iser.host->n_io_loops, on_request, &iser.accept, error);
+    uint16_t group_tag;
+    g_autofree char *plain = iscsi_portal_listen_on(iser.portal, address, &group_tag, error);
+    FabricListener *rdma =
+        plain ? fabric_listen(iser.fabric, plain, iser.host->io_loops, iser.host->n_io_loops,
+                              on_request, &iser.accept, error)
+              : NULL;
     if (!rdma)
         return NULL;
     TransportListener *listener = g_new(TransportListener, 1);
     listener->rdma = rdma;
     fabric_listener_get_address(rdma, &listener->address);
-    iscsi_portal_add_address(iser.portal, &listener->address);
+    iscsi_portal_add_address(iser.portal, &listener->address, group_tag);
     return listener;
 }
 
@@ -94,6 +102,7 @@ const Transport iser_transport = {
     .target_keys = iscsi_file_keys,
     .default_listen = "0.0.0.0:3260;[::]:3260",
     .check_key = iscsi_portal_check_key,
+    .check_keys = iscsi_portal_check_keys,
     .start = start,
     .listen = start_listening,
     .unlisten = unlisten,

@@ -21,8 +21,9 @@ static TcpHost *host;
 static bool start(const TransportHost *daemon, GError **error)
 {
     static const IscsiPortalConfig config = {.transport = "iscsi", .group_tag = GROUP_TAG};
-    (void)error;
-    portal = iscsi_portal_new(daemon, &config);
+    portal = iscsi_portal_new(daemon, &config, error);
+    if (!portal)
+        return false;
     host = tcp_host_new(&(TcpHostConfig){
         .main = daemon->main,
         .io_loops = daemon->io_loops,
@@ -38,13 +39,15 @@ static bool start(const TransportHost *daemon, GError **error)
 
 static TransportListener *start_listening(const char *address, GError **error)
 {
-    TcpListener *tcp = tcp_listener_new(host, address, error);
+    uint16_t group_tag;
+    g_autofree char *plain = iscsi_portal_listen_on(portal, address, &group_tag, error);
+    TcpListener *tcp = plain ? tcp_listener_new(host, plain, error) : NULL;
     if (!tcp)
         return NULL;
     TransportListener *listener = g_new(TransportListener, 1);
     listener->tcp = tcp;
     tcp_listener_get_address(tcp, &listener->address);
-    iscsi_portal_add_address(portal, &listener->address);
+    iscsi_portal_add_address(portal, &listener->address, group_tag);
     return listener;
 }
 
@@ -73,6 +76,7 @@ const Transport iscsi_transport = {
     .target_keys = iscsi_file_keys,
     .default_listen = "0.0.0.0:3260;[::]:3260",
     .check_key = iscsi_portal_check_key,
+    .check_keys = iscsi_portal_check_keys,
     .start = start,
     .listen = start_listening,
     .unlisten = unlisten,

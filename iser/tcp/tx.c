@@ -26,6 +26,7 @@ struct TcpTxItem {
     uint32_t burst_left, sn;
     bool cancelled;
     bool header_digest, data_digest; /* as negotiated when it was queued */
+    uint32_t max_send;               /* the same: its PDUs are counted from then on */
     uint8_t bhs[ISCSI_BHS_LEN];      /* of a control PDU */
     struct iovec data;               /* of a control PDU: a copy */
 };
@@ -125,6 +126,7 @@ static TcpTxItem *take_item(TcpConn *conn, DmMove *move)
     item->cancelled = false;
     item->header_digest = conn->limits.header_digest;
     item->data_digest = conn->limits.data_digest;
+    item->max_send = conn->limits.max_send;
     item->data = (struct iovec){NULL, 0};
     tx->count++;
     return item;
@@ -193,7 +195,7 @@ static uint32_t next_len(const TcpConn *conn, TcpTxItem *item, uint32_t left, un
 {
     if (item->burst_left == 0)
         item->burst_left = conn->limits.max_burst;
-    uint32_t len = MIN(MIN(left, conn->limits.max_send), item->burst_left);
+    uint32_t len = MIN(MIN(left, item->max_send), item->burst_left);
     *pieces = iov_cursor_pieces(&item->from, &len, TX_IOVS - 2);
     return len;
 }

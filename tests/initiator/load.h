@@ -33,7 +33,7 @@ typedef struct {
 
 typedef struct {
     LoadSide read, write;
-    double seconds; /* of the measured part */
+    double seconds;      /* of the measured part */
     uint64_t attentions; /* unit attentions, after which the command was sent again */
     uint64_t failed, corrupt, violations, rejects, lost_sessions;
 } LoadResult;

@@ -71,7 +71,7 @@ TextKeys *login_names(const Session *session)
     text_keys_add(keys, "SessionType", options->target ? "Normal" : "Discovery");
     if (options->target)
         text_keys_add(keys, "TargetName", options->target);
-    text_keys_add(keys, "AuthMethod", "None");
+    text_keys_add(keys, "AuthMethod", options->chap.user ? "CHAP,None" : "None");
     return keys;
 }
 
@@ -110,7 +110,9 @@ static bool run_stage(Session *session, uint8_t flags, TextKeys *keys, int timeo
         if (answer->bhs[AT_FLAGS] & LOGIN_CONTINUE)
             continue;
         from_target = text_keys_parse(text->data, text->len, error);
-        if (!from_target || !params_take(&session->params, from_target, keys, error))
+        if (!from_target ||
+            !chap_take(&session->options.chap, &session->chap, from_target, keys, error) ||
+            !params_take(&session->params, from_target, keys, error))
             return false;
         g_byte_array_set_size(text, 0);
         if (answer->bhs[AT_FLAGS] & LOGIN_TRANSIT)
@@ -144,6 +146,7 @@ bool login_run(Session *session, int timeout_ms, GError **error)
     }
     return run_stage(session, LOGIN_FLAGS(STAGE_SECURITY, STAGE_OPERATIONAL), names, timeout_ms,
                      error) &&
+           chap_complete(&session->options.chap, &session->chap, error) &&
            run_stage(session, LOGIN_FLAGS(STAGE_OPERATIONAL, STAGE_FULL_FEATURE), offers,
                      timeout_ms, error) &&
            login_finish(session, error);

@@ -83,6 +83,58 @@ static void test_bad_digests(void **state)
     }
 }
 
+/* Solicited data with a wrong digest (section 7.8): a Reject, and the command fails, but nothing
+ * else does. */
+static void test_spoilt_data(void **state)
+{
+    Session *session = open_with_digests("None", "CRC32C,None");
+    uint32_t bs = protocol_block_size();
+    Task task = {0};
+
+    (void)state;
+    if (!session->params.value[KEY_DATA_DIGEST]) {
+        protocol_close(session);
+        unit_skip("the target refuses digests");
+    }
+    protocol_write(session, LBA, 262144, 30);
+    session->wire->ops->spoil_digest(session->wire, false, true);
+    session->params.value[KEY_IMMEDIATE_DATA] = 0;
+    scsi_transfer(&task, protocol_url->lun, true, LBA, 262144 / bs, bs, false,
+                  protocol_memory(session));
+    assert_true(session_run(session, &task, PATIENCE_MS));
+    session->wire->ops->spoil_digest(session->wire, false, false);
+    assert_int_equal(task.status, 2);
+    assert_int_equal(scsi_sense(&task), 0x0b4705);
+    assert_true(session->rejects > 0);
+    protocol_ping(session, 17);
+    protocol_write_read(session, LBA, 262144, 31);
+    protocol_close(session);
+}
+
+/* The initiator declares a shorter data segment while it reads: commands that were there before
+ * may be answered in the longer ones. */
+static void test_shorter_segments(void **state)
+{
+    static const char text[] = "MaxRecvDataSegmentLength=512";
+    Session *session = protocol_open("MaxRecvDataSegmentLength=65536");
+    Pdu request = pdu_new(OP_TEXT, PDU_FINAL, session_new_itt(session));
+    g_autoptr(Pdu) answer = NULL;
+
+    (void)state;
+    put_be32(request.bhs + AT_TTT, PDU_NO_TAG);
+    pdu_set_data(&request, text, sizeof(text));
+    session_send(session, &request);
+    answer = session_await(session, OP_TEXT_RESPONSE, PATIENCE_MS);
+    assert_non_null(answer);
+    assert_true(answer->len > sizeof("MaxRecvDataSegmentLength="));
+    assert_memory_equal(answer->data, text, strlen("MaxRecvDataSegmentLength="));
+    session->params.mine[KEY_MAX_RECV_DSL] = 512;
+    session->options.wire.max_data = 512;
+    assert_true(session->wire->ops->full_feature(session->wire, &session->params, NULL));
+    protocol_write_read(session, LBA, 65536, 32);
+    protocol_close(session);
+}
+
 static void test_garbage(void **state)
 {
     uint8_t garbage[8192];
@@ -343,6 +395,8 @@ int protocol_stream_tests(void)
     const struct CMUnitTest tests[] = {
         PROTOCOL_TEST(test_digests),
         PROTOCOL_TEST(test_bad_digests),
+        PROTOCOL_TEST(test_spoilt_data),
+        PROTOCOL_TEST(test_shorter_segments),
         PROTOCOL_TEST(test_garbage),
         PROTOCOL_TEST(test_http),
         PROTOCOL_TEST(test_half_pdu),

@@ -21,7 +21,8 @@ int main(int argc, char **argv)
         url_free(protocol_url);
         return failed;
     }
-    failed |= protocol_login_tests() == 1;
+    /* Those of the login speak of targets that want no proof. */
+    failed |= (protocol_url->user ? protocol_auth_tests() : protocol_login_tests()) == 1;
     failed |= protocol_data_tests() == 1;
     failed |= protocol_session_tests() == 1;
     failed |= protocol_tmf_tests() == 1;

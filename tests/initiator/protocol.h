@@ -68,6 +68,7 @@ int protocol_teardown(void **state);
 #define PROTOCOL_TEST(f) cmocka_unit_test_setup_teardown(f, protocol_setup, protocol_teardown)
 
 /* Each runs its group and returns as unit_run does. */
+int protocol_auth_tests(void); /* for a target with CHAP alone */
 int protocol_login_tests(void);
 int protocol_data_tests(void);
 int protocol_session_tests(void);

@@ -42,6 +42,10 @@ void session_options_init(SessionOptions *options, Url *url)
         .initiator = "iqn.2024-01.org.rtgt:load",
         .isid = 0x800000000000 | g_random_int(),
         .target = url->target,
+        .chap = {.user = url->user,
+                 .secret = url->secret,
+                 .target_user = url->target_user,
+                 .target_secret = url->target_secret},
         .wire = {.arena = 1 << 20, .depth = 32, .max_data = 262144, .timeout_ms = LOGIN_TIMEOUT_MS},
     };
 }

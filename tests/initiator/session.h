@@ -6,6 +6,7 @@
  * the session goes on where it can. */
 #pragma once
 
+#include "tests/initiator/chap.h"
 #include "tests/initiator/url.h"
 #include "tests/initiator/wire.h"
 
@@ -52,6 +53,7 @@ typedef struct {
     uint16_t tsih;      /* 0 for a new session */
     const char *target; /* NULL: a discovery session */
     TextKeys *keys;     /* instead of or beside the usual offers; may be NULL. Not taken. */
+    ChapOptions chap;   /* of the URL */
     WireOptions wire;   /* host and port are taken from the URL */
     bool quiet;         /* print no violations */
 } SessionOptions;
@@ -60,6 +62,7 @@ struct Session {
     SessionOptions options;
     Wire *wire;
     Params params;
+    ChapState chap;
     uint32_t send_limit;                              /* longest data segment the target takes */
     uint32_t cmd_sn, exp_cmd_sn, max_cmd_sn, stat_sn; /* stat_sn: the next one expected */
     uint32_t next_itt;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* iscsi://HOST[:PORT]/IQN/LUN and iser://HOST[:PORT]/IQN/LUN. */
+/* iscsi://[USER%SECRET@]HOST[:PORT]/IQN/LUN[?target_user=NAME&target_password=SECRET] and the same
+ * with iser://. */
 #pragma once
 
 #include <glib.h>
@@ -13,6 +14,7 @@ typedef struct {
     char *port;
     char *target;
     uint64_t lun;
+    char *user, *secret, *target_user, *target_secret; /* of CHAP; NULL: not given */
 } Url;
 
 Url *url_parse(const char *text, GError **error);

@@ -42,7 +42,7 @@ static unsigned fake_allocate(DmConn *dm, const IscsiParams *negotiated)
 
 static void fake_enable(DmConn *dm, const IscsiParams *negotiated)
 {
-    (void)negotiated;
+    fake_conn(dm)->negotiated = *negotiated;
     fake_conn(dm)->enabled = true;
 }
 
@@ -236,15 +236,16 @@ void fake_setup(Fake *fake, unsigned max_logins, unsigned login_timeout_ms)
                                  .arg = fake};
     fake->records = g_ptr_array_new();
     fake->conns = g_ptr_array_new();
-    fake->portal =
-        iscsi_portal_new(&fake->host, &(IscsiPortalConfig){.transport = "fake",
-                                                           .group_tag = 7,
-                                                           .login_timeout_ms = login_timeout_ms,
-                                                           .max_logins = max_logins});
+    fake->portal = iscsi_portal_new(&fake->host,
+                                    &(IscsiPortalConfig){.transport = "fake",
+                                                         .group_tag = 7,
+                                                         .login_timeout_ms = login_timeout_ms,
+                                                         .max_logins = max_logins},
+                                    NULL);
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(17400)};
     struct sockaddr_storage address = {0};
     memcpy(&address, &any, sizeof any);
-    iscsi_portal_add_address(fake->portal, &address);
+    iscsi_portal_add_address(fake->portal, &address, 7);
 }
 
 void fake_teardown(Fake *fake)
@@ -308,6 +309,8 @@ FakeConn *fake_connect(Fake *fake)
     return conn;
 }
 
+uint16_t fake_cid = 5;
+
 void fake_login(FakeConn *conn, uint8_t flags, uint64_t isid, uint16_t tsih, const char *text)
 {
     uint8_t bhs[ISCSI_BHS_LEN], isid_bytes[8];
@@ -316,7 +319,7 @@ void fake_login(FakeConn *conn, uint8_t flags, uint64_t isid, uint16_t tsih, con
     put_be64(isid_bytes, isid);
     memcpy(bhs + LOGIN_ISID, isid_bytes + 2, 6);
     put_be16(bhs + LOGIN_TSIH, tsih);
-    put_be16(bhs + LOGIN_CID, 5);
+    put_be16(bhs + LOGIN_CID, fake_cid);
     put_be32(bhs + PDU_CMD_SN, 1000);
     g_autofree char *copy = g_strdelimit(g_strdup(text), "\n", '\0');
     fake_receive(conn, bhs, copy, strlen(text));

@@ -58,6 +58,7 @@ const FakeSent *fake_next(FakeConn *conn);
 void fake_end_get(FakeConn *conn, uint8_t fill, int error);
 void fake_end_put(FakeConn *conn, int error);
 
+extern uint16_t fake_cid; /* of login requests */
 /* A login request; text has '\n' where the wire has NUL. */
 void fake_login(FakeConn *conn, uint8_t flags, uint64_t isid, uint16_t tsih, const char *text);
 /* Logs in to a target in one request; true: full feature phase. */

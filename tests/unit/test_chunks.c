@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Chunks of the arena where the kernel refuses: the reservation of addresses stays whole. The
- * program is linked so that chunks.c calls the functions below for mmap() and mremap(). */
+/* Chunks of the arena where the kernel refuses: the reservation of addresses stays whole. chunks.c
+ * is compiled so that it calls the functions below for mmap() and mremap(). */
+#undef mmap
+#undef mremap
 #include "core/mem/chunks.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
 
-void *__real_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
-void *__real_mremap(void *old, size_t old_len, size_t len, int flags, void *at);
-void *__wrap_mremap(void *old, size_t old_len, size_t len, int flags, void *at);
+void *kernel_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
+void *kernel_mremap(void *old, size_t old_len, size_t len, int flags, ...);
 
 typedef enum { HUGE_NONE, HUGE_MOVES, MOVE_LEAVES_GAP, MOVE_LEAVES_ALL, GAP_IS_TAKEN } Kernel;
 static Kernel kernel;
 static void *taken;
 
 /* There need not be huge pages for the tests. */
-void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset)
+void *kernel_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset)
 {
     if ((flags & MAP_HUGETLB) && kernel == HUGE_NONE) {
         errno = ENOMEM;
@@ -26,18 +27,22 @@ void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t
     }
     if (flags & MAP_HUGETLB)
         flags = MAP_PRIVATE | MAP_ANONYMOUS;
-    return __real_mmap(at, len, protection, flags, fd, offset);
+    return mmap(at, len, protection, flags, fd, offset);
 }
 
-void *__wrap_mremap(void *old, size_t old_len, size_t len, int flags, void *at)
+void *kernel_mremap(void *old, size_t old_len, size_t len, int flags, ...)
 {
+    va_list arguments;
+    va_start(arguments, flags);
+    void *at = va_arg(arguments, void *);
+    va_end(arguments);
     if (kernel == HUGE_MOVES)
-        return __real_mremap(old, old_len, len, flags, at);
+        return mremap(old, old_len, len, flags, at);
     if (kernel == MOVE_LEAVES_GAP || kernel == GAP_IS_TAKEN)
         munmap(at, len);
     if (kernel == GAP_IS_TAKEN)
-        taken = __real_mmap(at, 4096, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        taken = mmap(at, 4096, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     errno = EINVAL;
     return MAP_FAILED;
 }

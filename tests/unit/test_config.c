@@ -20,19 +20,36 @@ static bool check_key(const char *key, const char *value, bool in_target, GError
     return false;
 }
 
-static const char *const alpha_keys[] = {"login-timeout", NULL};
-static const char *const target_keys[] = {"max-burst-length", "queue-depth", NULL};
+/* "with-secret" wants an entry of the file of secrets, as a transport with passwords does. */
+static bool check_keys(const char *const *keys, const char *const *values, bool in_target,
+                       const Secrets *secrets, const char **culprit, GError **error)
+{
+    for (; *keys; keys++, values++) {
+        if (strcmp(*keys, "with-secret") != 0 ||
+            secrets_find(secrets, SECRET_OF_INITIATOR, *values))
+            continue;
+        *culprit = *keys;
+        g_set_error(error, CONFIG_ERROR, 0, "there is no secret%s", in_target ? "" : " here");
+        return false;
+    }
+    return true;
+}
+
+static const char *const alpha_keys[] = {"login-timeout", "with-secret", NULL};
+static const char *const target_keys[] = {"max-burst-length", "queue-depth", "with-secret", NULL};
 static const char *const no_keys[] = {NULL};
 static const Transport alpha = {.name = "alpha",
                                 .keys = alpha_keys,
                                 .target_keys = target_keys,
                                 .default_listen = "0.0.0.0:3260;[::]:3260",
-                                .check_key = check_key};
+                                .check_key = check_key,
+                                .check_keys = check_keys};
 static const Transport beta = {.name = "beta",
                                .keys = no_keys,
                                .target_keys = no_keys,
                                .default_listen = "0.0.0.0:3261",
-                               .check_key = check_key};
+                               .check_key = check_key,
+                               .check_keys = check_keys};
 static const Transport *const transports[] = {&alpha, &beta, NULL};
 
 #define TARGET "[target iqn.2026-01.org.example:a]\nallow=all\n"
@@ -266,7 +283,10 @@ static void test_wrong_fixed_groups(void **state)
          "f:2: [memory] hugepages=maybe: must be one of: auto, on, off"},
         {"[alpha]\nlisten=3260\n",
          "f:2: [alpha] listen=3260: 3260 is no address to listen on; write ADDRESS:PORT or "
-         "[ADDRESS]:PORT, with numbers"},
+         "[ADDRESS]:PORT, with numbers, and perhaps ,GROUP"},
+        {"[alpha]\nlisten=1.1.1.1:1,65536\n",
+         "f:2: [alpha] listen=1.1.1.1:1,65536: 1.1.1.1:1,65536 is no address to listen on; write "
+         "ADDRESS:PORT or [ADDRESS]:PORT, with numbers, and perhaps ,GROUP"},
         {"[alpha]\nlisten=1.1.1.1:1;1.1.1.1:1\n",
          "f:2: [alpha] listen=1.1.1.1:1;1.1.1.1:1: 1.1.1.1:1 is there twice"},
         {"[alpha]\nlisten=;\n", "f:2: [alpha] listen=;: the list is empty"},
@@ -470,6 +490,45 @@ static void test_sizes(void **state)
     assert_string_equal(zero, "0");
 }
 
+/* The file of secrets in place of %s. */
+static void expect_secrets_error(const char *format, const char *path, const char *message)
+{
+    g_autofree char *text = g_strdup_printf(format, path);
+    g_autofree char *wanted = g_strdup_printf(message, path, path);
+    expect_error(text, wanted);
+}
+
+static void test_secrets(void **state)
+{
+    (void)state;
+    static const char body[] = "[initiator alice]\nsecret=0123456789ab\n";
+    g_autofree char *dir = g_dir_make_tmp("rtgt-config-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "secrets", NULL);
+    assert_true(g_file_set_contents(path, body, -1, NULL));
+    assert_int_equal(g_chmod(path, 0600), 0);
+    g_autofree char *text =
+        g_strdup_printf("[daemon]\nsecrets=%s\n[alpha]\nwith-secret=alice\n"
+                        "listen=1.1.1.1:1;[::1]:2,7\n" TARGET "with-secret=alice\n",
+                        path);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Config) config = parse(text, &error);
+    assert_null(error);
+    assert_non_null(secrets_find(config->secrets, SECRET_OF_INITIATOR, "alice"));
+    expect_secrets_error(
+        "[daemon]\nsecrets=%s\n[alpha]\nwith-secret=bob\n" TARGET "with-secret=carol\n", path,
+        "f:4: [alpha] with-secret=bob: there is no secret here\n"
+        "f:7: [target iqn.2026-01.org.example:a] with-secret=carol: there is no "
+        "secret");
+    expect_error("[daemon]\nsecrets=s\n", "f:2: [daemon] secrets=s: must be an absolute path, "
+                                          "beginning with /");
+    assert_int_equal(g_chmod(path, 0644), 0);
+    expect_secrets_error("[daemon]\nsecrets=%s\n[alpha]\nwith-secret=alice\n", path,
+                         "f:2: [daemon] secrets=%s: %s: has mode 0644, so that others can get at "
+                         "the secrets; it must be 0600 or 0400");
+    g_unlink(path);
+    g_rmdir(dir);
+}
+
 static void test_missing_file(void **state)
 {
     (void)state;
@@ -545,6 +604,7 @@ int main(void)
                                        cmocka_unit_test(test_sizes),
                                        cmocka_unit_test(test_missing_file),
                                        cmocka_unit_test(test_port_groups),
-                                       cmocka_unit_test(test_wrong_port_groups)};
+                                       cmocka_unit_test(test_wrong_port_groups),
+                                       cmocka_unit_test(test_secrets)};
     return unit_run(tests);
 }

@@ -38,7 +38,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     Fixture *f = *state;
-    static const char *const files[] = {"notify", "conf", "conf2", "disk", "disk2"};
+    static const char *const files[] = {"notify", "conf", "conf2", "disk", "disk2", "secrets"};
     close(f->notify_fd);
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
         g_autofree char *path = g_build_filename(f->dir, files[i], NULL);
@@ -193,6 +193,19 @@ static void test_sample(void **state)
     expect(f, words, 0, "/data/rtgt.conf: good\n");
 }
 
+/* Those whose names the sample shows; the path of their file. */
+static char *write_secrets(Fixture *f)
+{
+    g_free(write_file(f, "secrets",
+                      "[initiator host1]\nsecret=secret of host1\n"
+                      "[initiator host2]\nsecret=secret of host2\n"
+                      "[target disk1]\nsecret=secret of disk1\n"
+                      "[target disks]\nsecret=secret of all disks\n"));
+    char *path = g_build_filename(f->dir, "secrets", NULL);
+    assert_int_equal(g_chmod(path, 0600), 0);
+    return path;
+}
+
 /* Every key that the sample shows behind a '#' is one, and the value it shows is right. */
 static void test_sample_without_comment_signs(void **state)
 {
@@ -202,7 +215,10 @@ static void test_sample_without_comment_signs(void **state)
     assert_true(g_file_get_contents(path, &text, NULL, NULL));
     g_autoptr(GRegex) sign = g_regex_new("^#(?=[A-Za-z\\[])", G_REGEX_MULTILINE, 0, NULL);
     g_autofree char *all = g_regex_replace_literal(sign, text, -1, 0, "", 0, NULL);
-    g_autofree char *words = write_file(f, "conf", all);
+    g_autofree char *secrets = write_secrets(f);
+    g_auto(GStrv) parts = g_strsplit(all, "/etc/rtgt/secrets.conf", -1);
+    g_autofree char *mine = g_strjoinv(secrets, parts);
+    g_autofree char *words = write_file(f, "conf", mine);
     g_autofree char *check = g_strconcat(words, " --check-config", NULL);
     expect(f, check, 0, "conf: good\n");
 }

@@ -247,9 +247,21 @@ static void test_completeness(void **state)
 
 static void test_url(void **state)
 {
-    static const char *const bad[] = {
-        "http://a/b/1",  "iscsi://a/b",     "iscsi:///b/1",    "iscsi://a:/b/1",    "iscsi://a//1",
-        "iscsi://a/b/x", "iscsi://a/b/1/2", "iser://[::1/b/1", "iscsi://a/b/16384", ""};
+    static const char *const bad[] = {"http://a/b/1",
+                                      "iscsi://a/b",
+                                      "iscsi:///b/1",
+                                      "iscsi://a:/b/1",
+                                      "iscsi://a//1",
+                                      "iscsi://a/b/x",
+                                      "iscsi://a/b/1/2",
+                                      "iser://[::1/b/1",
+                                      "iscsi://a/b/16384",
+                                      "",
+                                      "iscsi://u@a/b/1",
+                                      "iscsi://u%p@a/b/1?x=y",
+                                      "iscsi://u%p@a/b/1?target_user=x",
+                                      "iscsi://a/b/1?target_user=x&target_password=y"};
+    g_autoptr(Url) chap = url_parse("iscsi://u%p%q@a:1/b/1?target_user=t&target_password=s", NULL);
     g_autoptr(Url) plain = url_parse("iscsi://host/iqn.a:b/3", NULL);
     g_autoptr(Url) six = url_parse("iser://[fe80::1]:17/iqn.a:b/0", NULL);
     g_autoptr(Url) six_only = url_parse("iser://[::1]/iqn.a:b/0", NULL);
@@ -266,6 +278,13 @@ static void test_url(void **state)
     assert_string_equal(six->port, "17");
     assert_string_equal(six_only->host, "::1");
     assert_string_equal(six_only->port, "3260");
+    assert_null(plain->user);
+    assert_string_equal(chap->host, "a");
+    assert_string_equal(chap->user, "u");
+    assert_string_equal(chap->secret, "p%q");
+    assert_string_equal(chap->target_user, "t");
+    assert_string_equal(chap->target_secret, "s");
+    assert_int_equal(chap->lun, 1);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
 

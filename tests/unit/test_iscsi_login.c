@@ -2,14 +2,22 @@
 /* The login state machine: good and bad sequences, every refusal. */
 #include "tests/unit/unit.h"
 
+#include "iser/iscsi/binary.h"
 #include "iser/iscsi/login.h"
 
 #define STAY(stage)          LOGIN_STAGES(stage, 0)
 #define TRANSIT(stage, next) (LOGIN_TRANSIT | LOGIN_STAGES(stage, next))
 #define NAMES                "InitiatorName=iqn.2026-11.a:Client\nTargetName=iqn.2026-11.b:disk\n"
 
+#define PROOF_LEN (2 * CHAP_HASH_MAX + 3)
+
 static Login login;
 static LoginTarget target;
+static Secret bob = {.name = (char *)"bob", .bytes = (uint8_t *)"secret of bob", .len = 13};
+static Secret disk = {.name = (char *)"disk", .bytes = (uint8_t *)"secret of disk", .len = 14};
+static Secret *users[] = {&bob, NULL};
+static const AuthPolicy chap = {
+    .users = users, .own = &disk, .algorithms = {CHAP_SHA256, CHAP_MD5}};
 static uint8_t bhs[ISCSI_BHS_LEN];
 
 static int begin(void **state)
@@ -206,6 +214,131 @@ static void only_chap_is_refused(void **state)
     expect_refused(login_resolved(&login, &target), LOGIN_AUTHENTICATION_FAILURE);
 }
 
+/* --- CHAP --- */
+
+/* Up to the challenge. */
+static void begin_chap(void)
+{
+    target.auth = &chap;
+    assert_int_equal(request(TRANSIT(0, 1), NAMES "AuthMethod=CHAP,None\n"), LOGIN_RESOLVE);
+    assert_int_equal(login_resolved(&login, &target), LOGIN_REPLY);
+    assert_true(answered("AuthMethod=CHAP"));
+    assert_true(answered("TargetPortalGroupTag=3"));
+    assert_int_equal(login.reply[PDU_FLAGS], STAY(0)); /* transit must wait */
+    assert_int_equal(request(TRANSIT(0, 1), "CHAP_A=5,7\n"), LOGIN_REPLY);
+    assert_true(answered("CHAP_A=7"));
+    assert_int_equal(login.reply[PDU_FLAGS], STAY(0));
+}
+
+/* CHAP_R of this secret for the challenge under way. */
+static char *proof(const Secret *secret)
+{
+    uint8_t hash[CHAP_HASH_MAX];
+    char text[PROOF_LEN];
+    size_t len = chap_hash(login.chap.algorithm, login.chap.identifier, secret,
+                           login.chap.challenge, login.chap.challenge_len, hash);
+    binary_encode(hash, len, text);
+    return g_strdup_printf("CHAP_N=bob\nCHAP_R=%s\n", text);
+}
+
+static void chap_opens_the_way(void **state)
+{
+    (void)state;
+    begin_chap();
+    g_autofree char *right = proof(&bob);
+    assert_int_equal(request(TRANSIT(0, 1), right), LOGIN_REPLY);
+    assert_int_equal(login.reply[PDU_FLAGS], TRANSIT(0, 1));
+    assert_int_equal(login.answer.bytes->len, 0);
+    assert_string_equal(login.chap.user, "bob");
+    assert_int_equal(request(TRANSIT(1, 3), ""), LOGIN_REGISTER);
+}
+
+static void chap_may_be_the_whole_login(void **state)
+{
+    (void)state;
+    begin_chap();
+    g_autofree char *right = proof(&bob);
+    g_autofree char *mutual = g_strconcat(right, "CHAP_I=1\nCHAP_C=0x1234\n", NULL);
+    assert_int_equal(request(TRANSIT(0, 3), mutual), LOGIN_REGISTER);
+    assert_int_equal(login_registered(&login, LOGIN_SUCCESS, 1, 8), LOGIN_SUCCEED);
+    assert_true(answered("CHAP_N=disk"));
+    assert_true(login.chap.mutual);
+}
+
+static void the_stage_may_be_left_later(void **state)
+{
+    (void)state;
+    begin_chap();
+    g_autofree char *right = proof(&bob);
+    assert_int_equal(request(STAY(0), right), LOGIN_REPLY);
+    assert_int_equal(login.reply[PDU_FLAGS], STAY(0));
+    assert_int_equal(request(TRANSIT(0, 1), ""), LOGIN_REPLY);
+    assert_int_equal(login.reply[PDU_FLAGS], TRANSIT(0, 1));
+}
+
+static void a_wrong_secret_ends_the_login(void **state)
+{
+    (void)state;
+    begin_chap();
+    g_autofree char *wrong = proof(&disk);
+    g_autofree char *mutual = g_strconcat(wrong, "CHAP_I=1\nCHAP_C=0x1234\n", NULL);
+    expect_refused(request(TRANSIT(0, 1), mutual), LOGIN_AUTHENTICATION_FAILURE);
+    assert_string_equal(login.reason, "CHAP: wrong secret");
+}
+
+static void nothing_leads_around_chap(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t flags;
+        const char *text;
+    } ways[] = {
+        {TRANSIT(0, 1), NAMES "AuthMethod=None\n"},
+        {TRANSIT(0, 1), NAMES},
+        {TRANSIT(0, 3), NAMES},
+        {TRANSIT(1, 3), NAMES},
+        {STAY(1), NAMES},
+        {TRANSIT(0, 1), NAMES "AuthMethod=Reject\n"},
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(ways); i++) {
+        target.auth = &chap;
+        assert_int_equal(request(ways[i].flags, ways[i].text), LOGIN_RESOLVE);
+        expect_refused(login_resolved(&login, &target), LOGIN_AUTHENTICATION_FAILURE);
+        end(NULL), begin(NULL);
+    }
+    begin_chap();
+    assert_int_equal(request(TRANSIT(0, 3), ""), LOGIN_REPLY);
+    assert_int_equal(login.reply[PDU_FLAGS], STAY(0));
+    expect_refused(request(TRANSIT(1, 3), ""), LOGIN_INVALID_DURING_LOGIN);
+    end(NULL), begin(NULL);
+    begin_chap();
+    expect_refused(request(STAY(0), "AuthMethod=None\n"), LOGIN_INITIATOR_ERROR);
+    end(NULL), begin(NULL);
+    target.auth = &chap;
+    request(STAY(0), NAMES);
+    assert_int_equal(login_resolved(&login, &target), LOGIN_REPLY); /* it may come later */
+    expect_refused(request(TRANSIT(0, 1), "CHAP_A=5\n"), LOGIN_AUTHENTICATION_FAILURE);
+}
+
+static void chap_is_not_for_those_who_need_none(void **state)
+{
+    (void)state;
+    request(STAY(0), NAMES "AuthMethod=None\n");
+    assert_int_equal(login_resolved(&login, &target), LOGIN_REPLY);
+    expect_refused(request(TRANSIT(0, 1), "CHAP_A=5\n"), LOGIN_INITIATOR_ERROR);
+}
+
+static void a_target_that_moved_tells_where(void **state)
+{
+    (void)state;
+    request(TRANSIT(0, 1), NAMES);
+    target.status = LOGIN_TARGET_MOVED_PERMANENTLY;
+    target.moved_to = "[2001:db8::1]:3260";
+    assert_int_equal(login_resolved(&login, &target), LOGIN_FAIL);
+    assert_int_equal(get_be16(login.reply + LOGIN_STATUS), 0x0102);
+    assert_true(answered("TargetAddress=[2001:db8::1]:3260"));
+}
+
 static void a_key_offered_twice_fails(void **state)
 {
     (void)state;
@@ -308,6 +441,13 @@ int main(void)
         LOGIN_TEST(target_status_is_passed_on),
         LOGIN_TEST(no_session_no_login),
         LOGIN_TEST(only_chap_is_refused),
+        LOGIN_TEST(chap_opens_the_way),
+        LOGIN_TEST(chap_may_be_the_whole_login),
+        LOGIN_TEST(the_stage_may_be_left_later),
+        LOGIN_TEST(a_wrong_secret_ends_the_login),
+        LOGIN_TEST(nothing_leads_around_chap),
+        LOGIN_TEST(chap_is_not_for_those_who_need_none),
+        LOGIN_TEST(a_target_that_moved_tells_where),
         LOGIN_TEST(a_key_offered_twice_fails),
         LOGIN_TEST(impossible_stages_are_refused),
         LOGIN_TEST(stages_do_not_go_back),

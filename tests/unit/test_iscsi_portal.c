@@ -226,9 +226,29 @@ static void a_session_takes_one_connection(void **state)
     uint16_t tsih = get_be16(fake_next(conn)->bhs + LOGIN_TSIH);
     assert_int_not_equal(tsih, 0);
     static const char text[] = "InitiatorName=iqn.i\nTargetName=" TARGET "\n";
+    fake_cid = 6;
     assert_int_equal(try_login(fake_connect(&fake), tsih, text), LOGIN_TOO_MANY_CONNECTIONS);
+    fake_cid = 5;
     assert_int_equal(try_login(fake_connect(&fake), (uint16_t)(tsih + 1), text), LOGIN_NO_SESSION);
     assert_false(conn->terminating);
+}
+
+static void a_connection_is_reinstated(void **state)
+{
+    (void)state;
+    static const char text[] = "InitiatorName=iqn.i\nTargetName=" TARGET "\n";
+    FakeConn *first = fake_connect(&fake), *second = fake_connect(&fake);
+    fake_login(first, FINAL, 1, 0, text);
+    fake_run(&fake);
+    uint16_t tsih = get_be16(fake_next(first)->bhs + LOGIN_TSIH);
+    fake_login(second, FINAL, 1, tsih, text);
+    fake_run(&fake);
+    const FakeSent *sent = fake_next(second);
+    assert_int_equal(fake_login_status(sent), LOGIN_SUCCESS);
+    assert_int_equal(get_be16(sent->bhs + LOGIN_TSIH), tsih);
+    assert_true(first->freed);
+    assert_int_equal(fake.records->len, 1);
+    assert_int_equal(fake_nexuses, 1);
 }
 
 static void a_second_login_replaces_the_session(void **state)
@@ -326,7 +346,7 @@ static void the_hosts_keys_overrule(void **state)
     host.values = values;
     host.n_keys = 2;
     IscsiPortal *usual = fake.portal;
-    fake.portal = iscsi_portal_new(&host, &(IscsiPortalConfig){.transport = "fake"});
+    fake.portal = iscsi_portal_new(&host, &(IscsiPortalConfig){.transport = "fake"}, NULL);
     FakeConn *first = fake_connect(&fake);
     fake_connect(&fake);
     assert_false(first->terminating);
@@ -408,8 +428,8 @@ static void discovery_lists_what_may_be_used(void **state)
 {
     (void)state;
     struct sockaddr_storage other = address_of("192.0.2.1"), any6 = address_of("::");
-    iscsi_portal_add_address(fake.portal, &other);
-    iscsi_portal_add_address(fake.portal, &any6);
+    iscsi_portal_add_address(fake.portal, &other, 7);
+    iscsi_portal_add_address(fake.portal, &any6, 9);
     TransportTarget *open = add_target("iqn.2026-11.a:first", NULL, NULL, 0, NULL);
     TransportTarget *closed =
         iscsi_portal_add_target(fake.portal, &(TransportTargetSpec){.name = "iqn.closed"}, NULL);
@@ -603,6 +623,7 @@ int main(void)
         cmocka_unit_test(addresses_are_printed),
         PORTAL_TEST(logins_are_refused_with_the_reason),
         PORTAL_TEST(a_session_takes_one_connection),
+        PORTAL_TEST(a_connection_is_reinstated),
         PORTAL_TEST(a_second_login_replaces_the_session),
         PORTAL_TEST(the_new_session_waits_for_the_old),
         PORTAL_TEST(the_new_session_does_not_wait_for_hung_disks),

@@ -14,6 +14,7 @@ static Fake fake;
 static FakeConn *conn;
 static TransportTarget *target;
 static uint32_t cmd_sn;
+static uint32_t exp_stat_sn; /* the answers before it were seen */
 static uint8_t buffer[8192];
 
 static int log_in_with(const char *keys)
@@ -24,6 +25,7 @@ static int log_in_with(const char *keys)
         &(TransportTargetSpec){.name = TARGET, .scsi = fake_scsi_target, .allow_all = true}, NULL);
     conn = fake_connect(&fake);
     cmd_sn = CMD_SN;
+    exp_stat_sn = 1; /* the login's was 0 */
     return fake_login_to(&fake, conn, "iqn.i", 1, TARGET, keys) ? 0 : -1;
 }
 
@@ -71,6 +73,7 @@ static void put_command(uint8_t bhs[ISCSI_BHS_LEN], uint32_t sn, uint8_t flags, 
     pdu_begin(bhs, ISCSI_SCSI_COMMAND, flags, itt);
     put_be32(bhs + COMMAND_EDTL, edtl);
     put_be32(bhs + PDU_CMD_SN, sn);
+    put_be32(bhs + PDU_EXP_STAT_SN, exp_stat_sn);
     bhs[COMMAND_CDB] = 0x28;
 }
 
@@ -390,6 +393,24 @@ static void a_window_used_up_grows(void **state)
     for (uint32_t i = 1; i < 16; i++)
         assert_int_equal(answer_and_get_max(i), CMD_SN + 15 + i);
     assert_int_equal(window_now(), 16);
+}
+
+/* Commands that were answered count while the initiator cannot know of it: it waits for a place. */
+static void answers_on_their_way_use_the_window_up(void **state)
+{
+    (void)state;
+    conn->more = 8;
+    for (uint32_t i = 0; i < 12; i++) {
+        command(PDU_FINAL, i, 0, 0);
+        answer_and_get_max(i);
+        exp_stat_sn++;
+    }
+    assert_int_equal(conn->more, 8); /* one at a time */
+    for (uint32_t i = 12; i < 20 && conn->more; i++) {
+        command(PDU_FINAL, i, 0, 0);
+        answer_and_get_max(i);
+    }
+    assert_int_equal(conn->more, 0);
 }
 
 static void a_window_shrinks_as_commands_end(void **state)
@@ -810,14 +831,95 @@ static void what_is_unknown_is_rejected(void **state)
     assert_true(conn->terminating);
 }
 
-static void a_bad_digest_ends_the_session(void **state)
+/* What the datamover does with a PDU whose data digest is wrong. */
+static void spoilt(const uint8_t bhs[ISCSI_BHS_LEN])
+{
+    conn->base.up->bad_digest(&conn->base, bhs);
+    expect_reject(REJECT_DATA_DIGEST);
+    assert_false(conn->terminating);
+}
+
+static void spoilt_requests_can_be_sent_again(void **state)
 {
     (void)state;
     uint8_t bhs[ISCSI_BHS_LEN];
-    put_command(bhs, cmd_sn, PDU_FINAL, 1, 0);
-    conn->base.up->bad_digest(&conn->base, bhs);
-    expect_reject(REJECT_DATA_DIGEST);
-    assert_true(conn->terminating);
+    put_command(bhs, cmd_sn, PDU_FINAL | COMMAND_WRITE, 1, 512);
+    spoilt(bhs);
+    assert_int_equal(fake_tasks.length, 0);
+    command_at(cmd_sn + 1, PDU_FINAL, 2, 0, 0); /* waits for the one that is missing */
+    assert_int_equal(fake_tasks.length, 0);
+    command_at(cmd_sn, PDU_FINAL | COMMAND_WRITE, 1, 512, 512);
+    cmd_sn += 2;
+    assert_int_equal(fake_tasks.length, 2);
+    fake_respond(SCSI_GOOD, NULL, 0);
+    fake_respond(SCSI_GOOD, NULL, 0);
+    expect(ISCSI_SCSI_RESPONSE, 1);
+    expect(ISCSI_SCSI_RESPONSE, 2);
+}
+
+static void spoil_data_out(uint8_t flags, uint32_t itt, uint32_t sn)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    pdu_begin(bhs, ISCSI_DATA_OUT, flags, itt);
+    put_be32(bhs + PDU_TTT, ISCSI_NO_TAG);
+    put_be32(bhs + DATA_SN, sn);
+    spoilt(bhs);
+}
+
+static void spoilt_data_fails_its_command(void **state)
+{
+    (void)state;
+    DataMove move;
+    command(COMMAND_WRITE, 1, 2048, 512);
+    fake_get(newest(), &move, 0, buffer, 2048);
+    spoil_data_out(0, 1, 0);
+    expect_nothing(); /* before the end of the burst (7.8) */
+    data_out(PDU_FINAL, 1, 1, 1024, 512);
+    fake_run(&fake);
+    expect_check_condition(1, SENSE_PROTOCOL_SERVICE_CRC);
+
+    command(COMMAND_WRITE, 2, 1024, 512);
+    spoil_data_out(PDU_FINAL, 2, 0);
+    fake_run(&fake);
+    expect_check_condition(2, SENSE_PROTOCOL_SERVICE_CRC);
+
+    spoil_data_out(PDU_FINAL, 2, 0); /* of nothing that is still there */
+    expect_nothing();
+    command(PDU_FINAL, 3, 0, 0);
+    fake_respond(SCSI_GOOD, NULL, 0);
+    expect(ISCSI_SCSI_RESPONSE, 3);
+}
+
+static const FakeSent *ask_in_text(uint32_t itt, const char *text)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    pdu_begin(bhs, ISCSI_TEXT_REQUEST, PDU_FINAL, itt);
+    bhs[0] |= PDU_IMMEDIATE;
+    put_be32(bhs + PDU_TTT, ISCSI_NO_TAG);
+    fake_receive(conn, bhs, text, strlen(text) + 1);
+    return fake_next(conn);
+}
+
+static void the_length_of_data_can_be_declared_anew(void **state)
+{
+    (void)state;
+    const FakeSent *sent = ask_in_text(1, "MaxRecvDataSegmentLength=4096");
+    assert_string_equal((char *)sent->data, "MaxRecvDataSegmentLength=262144");
+    assert_int_equal(conn->negotiated.peer_max_recv_data_segment_length, 4096);
+    sent = ask_in_text(2, "MaxRecvDataSegmentLength=511");
+    assert_string_equal((char *)sent->data, "MaxRecvDataSegmentLength=Reject");
+    sent = ask_in_text(3, "MaxBurstLength=4096");
+    assert_string_equal((char *)sent->data, "MaxBurstLength=Reject");
+    assert_int_equal(conn->negotiated.peer_max_recv_data_segment_length, 4096);
+
+    uint8_t bhs[ISCSI_BHS_LEN];
+    static const char twice[] = "MaxRecvDataSegmentLength=512\0MaxRecvDataSegmentLength=1024";
+    pdu_begin(bhs, ISCSI_TEXT_REQUEST, PDU_FINAL, 4);
+    bhs[0] |= PDU_IMMEDIATE;
+    put_be32(bhs + PDU_TTT, ISCSI_NO_TAG);
+    fake_receive(conn, bhs, twice, sizeof twice);
+    expect_reject(REJECT_PROTOCOL_ERROR);
+    assert_int_equal(conn->negotiated.peer_max_recv_data_segment_length, 4096);
 }
 
 static void logout_closes(void **state)
@@ -928,6 +1030,7 @@ int main(void)
         SESSION_TEST(window_closes_and_opens),
         SESSION_TEST(a_closed_window_is_announced_open),
         SESSION_TEST(a_window_used_up_grows),
+        SESSION_TEST(answers_on_their_way_use_the_window_up),
         SESSION_TEST(a_window_shrinks_as_commands_end),
         SESSION_TEST(immediate_commands_are_bounded),
         SESSION_TEST(solicited_data_is_asked_for),
@@ -952,7 +1055,9 @@ int main(void)
         SESSION_TEST(cold_reset_drops_the_sessions),
         SESSION_TEST(nop_out_is_echoed),
         SESSION_TEST(what_is_unknown_is_rejected),
-        SESSION_TEST(a_bad_digest_ends_the_session),
+        SESSION_TEST(spoilt_requests_can_be_sent_again),
+        SESSION_TEST(spoilt_data_fails_its_command),
+        SESSION_TEST(the_length_of_data_can_be_declared_anew),
         SESSION_TEST(logout_closes),
         SESSION_TEST(text_asks_for_the_own_target_only),
         SESSION_TEST(session_can_be_dropped_by_management),

@@ -120,6 +120,7 @@ static void scarcity_is_told_once(void **state)
     for (unsigned i = 8; i > 0; i--)
         segment_release(&segments[i - 1].segment);
     memory_client_free(client);
+    turn(); /* the pokes of those that waited */
     rig_deinit(&rig);
 }
 
