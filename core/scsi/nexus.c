@@ -4,6 +4,7 @@
 
 #include "core/scsi/alua.h"
 #include "core/scsi/lun_impl.h"
+#include "core/scsi/medium.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/target_impl.h"
 #include "core/scsi/task_impl.h"
@@ -191,11 +192,19 @@ static void abort_one(Task *task, void *arg)
     task_abort(task);
 }
 
+void nexus_lost(Nexus *nexus)
+{
+    for (GList *l = nexus->itls.head; l; l = l->next) {
+        Itl *itl = l->data;
+        reserve_forget_nexus(itl->shard->lun, nexus);
+        medium_allow_removal(itl);
+    }
+}
+
 void nexus_close(Nexus *nexus, LoopFn closed, void *arg)
 {
     tmf_forget_all(nexus);
-    for (GList *l = nexus->itls.head; l; l = l->next)
-        reserve_forget_nexus(((Itl *)l->data)->shard->lun, nexus);
+    nexus_lost(nexus);
     nexus->tasks++; /* keeps the nexus while its tasks go */
     nexus->closed = closed;
     nexus->closed_arg = arg;
