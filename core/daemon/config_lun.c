@@ -12,7 +12,8 @@
 static const char *const own_keys[] = {
     "path",   "size",       "create",    "engine",      "engine-options",
     "mode",   "block-size", "read-only", "write-cache", "max-transfer",
-    "serial", "naa",        "thin",      "removable",   NULL,
+    "serial", "naa",        "thin",      "removable",   "physical-block-size",
+    NULL,
 };
 static const char *const block_sizes[] = {"512", "4096", NULL};
 
@@ -112,10 +113,21 @@ static uint64_t read_naa(const ConfigReader *reader, const char *group)
     return 0;
 }
 
-static void read_identity(const ConfigReader *reader, const char *group, LunSpec *spec)
+/* The physical one is by default what page caches and most disks write as a whole. */
+static void read_block_sizes(const ConfigReader *reader, const char *group, LunSpec *spec)
 {
     static const unsigned sizes[] = {512, 4096};
     spec->block_size = sizes[config_reader_choice(reader, group, "block-size", block_sizes, 0)];
+    spec->physical_block_size =
+        sizes[config_reader_choice(reader, group, "physical-block-size", block_sizes, 1)];
+    if (spec->physical_block_size < spec->block_size)
+        config_reader_complain(reader, group, "physical-block-size",
+                               "must be at least block-size=%u", spec->block_size);
+}
+
+static void read_identity(const ConfigReader *reader, const char *group, LunSpec *spec)
+{
+    read_block_sizes(reader, group, spec);
     spec->read_only = config_reader_bool(reader, group, "read-only", false);
     spec->removable = config_reader_bool(reader, group, "removable", false);
     spec->write_cache = config_reader_bool(reader, group, "write-cache", true);

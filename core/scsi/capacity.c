@@ -6,8 +6,6 @@
 #include "core/scsi/reply.h"
 #include "core/scsi/task_impl.h"
 
-#define PHYSICAL_BLOCK_SHIFT 12 /* smaller writes cost the store a read as well */
-
 static uint64_t last_lba(const Task *task)
 {
     return MAX(lun_blocks(task_lun(task)), 1) - 1;
@@ -34,7 +32,7 @@ static unsigned capacity_16(Task *task, uint8_t *p)
     const Lun *lun = task_lun(task);
     put_be64(p, last_lba(task));
     put_be32(p + 8, lun->spec.block_size);
-    p[13] = (uint8_t)(PHYSICAL_BLOCK_SHIFT - lun->block_shift); /* blocks per physical block */
+    p[13] = (uint8_t)__builtin_ctz(lun->spec.physical_block_size / lun->spec.block_size);
     if (lun->thin)
         p[14] = 0x80 | (lun->unmap_reads_zeros ? 0x40 : 0); /* LBPME, LBPRZ */
     return 32;

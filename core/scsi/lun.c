@@ -32,6 +32,8 @@ static void name_lun(Lun *lun, const LunSpec *spec)
     lun->spec.serial = lun->serial;
     if (!lun->spec.naa) /* NAA 3h: locally assigned (SPC-4 7.8.6.6.4) */
         lun->spec.naa = UINT64_C(3) << 60 | id >> 4;
+    if (!lun->spec.physical_block_size)
+        lun->spec.physical_block_size = 4096;
 }
 
 static bool load_state(Lun *lun, GError **error)

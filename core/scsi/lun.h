@@ -24,7 +24,8 @@ typedef struct {
     uint64_t size;    /* create, and null */
     bool create, read_only, write_cache;
     bool removable;
-    unsigned block_size; /* 512 or 4096 */
+    unsigned block_size;          /* 512 or 4096 */
+    unsigned physical_block_size; /* as initiators are told, at least block_size; 0: 4096 */
     const AioEngine *engine;
     AioParams params;
     AioMode mode;

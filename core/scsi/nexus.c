@@ -5,6 +5,7 @@
 #include "core/scsi/alua.h"
 #include "core/scsi/hung.h"
 #include "core/scsi/lun_impl.h"
+#include "core/scsi/medium.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/target_impl.h"
 #include "core/scsi/task_impl.h"
@@ -205,11 +206,19 @@ void nexus_abort(Nexus *nexus, bool (*match)(const Task *task, void *arg), void 
     nexus_for_each_task(nexus, abort_chosen, &choice);
 }
 
+void nexus_lost(Nexus *nexus)
+{
+    for (GList *l = nexus->itls.head; l; l = l->next) {
+        Itl *itl = l->data;
+        reserve_forget_nexus(itl->shard->lun, nexus);
+        medium_allow_removal(itl);
+    }
+}
+
 void nexus_close(Nexus *nexus, LoopFn closed, void *arg)
 {
     tmf_forget_all(nexus);
-    for (GList *l = nexus->itls.head; l; l = l->next)
-        reserve_forget_nexus(((Itl *)l->data)->shard->lun, nexus);
+    nexus_lost(nexus);
     nexus->tasks++; /* keeps the nexus while its tasks go */
     nexus->closed = closed;
     nexus->closed_arg = arg;

@@ -54,6 +54,10 @@ void nexus_watch(Nexus *nexus, const NexusEvents *events, void *arg);
  * while the nexus stays. Each is released(), perhaps inside. */
 void nexus_abort(Nexus *nexus, bool (*match)(const Task *task, void *arg), void *arg);
 
+/* The initiator is about to hear that its nexus is gone: what that held back from others (RESERVE
+ * (6), PREVENT) is theirs from now on. nexus_close() follows, later and in any case. */
+void nexus_lost(Nexus *nexus);
+
 /* Aborts every task (each is released()), then calls closed(arg) and frees the nexus. No answer is
  * sent for them, no other transport function than cancel and released is called. */
 void nexus_close(Nexus *nexus, LoopFn closed, void *arg);

@@ -266,6 +266,8 @@ static void logout(IscsiSession *session, DmPdu *pdu)
     bhs[LOGOUT_RESPONSE_CODE] = (uint8_t)response;
     put_be16(bhs + LOGOUT_TIME2WAIT, (uint16_t)session->params.default_time2wait);
     put_be16(bhs + LOGOUT_TIME2RETAIN, (uint16_t)session->params.default_time2retain);
+    if (response == LOGOUT_CLOSED && session->nexus)
+        nexus_lost(session->nexus);
     session_send(session, bhs, NULL, 0);
     if (response == LOGOUT_CLOSED)
         end(session, DM_CLOSE_GRACEFUL);

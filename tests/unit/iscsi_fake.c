@@ -363,7 +363,7 @@ static Nexus *first_nexus;
 ScsiTarget *const fake_scsi_target = (ScsiTarget *)&fake_tasks;
 GQueue fake_tasks = G_QUEUE_INIT, fake_moved = G_QUEUE_INIT;
 bool fake_abort_hangs, fake_orphans;
-unsigned fake_nexuses, fake_port;
+unsigned fake_nexuses, fake_nexuses_lost, fake_port;
 TmfFunction fake_last_function;
 
 static struct {
@@ -456,6 +456,12 @@ static void finish_close(Nexus *nexus)
     g_free(nexus);
     fake_nexuses--;
     closed(arg);
+}
+
+void nexus_lost(Nexus *nexus)
+{
+    (void)nexus;
+    fake_nexuses_lost++;
 }
 
 void nexus_close(Nexus *nexus, LoopFn closed, void *arg)

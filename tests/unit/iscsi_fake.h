@@ -75,7 +75,8 @@ extern GQueue fake_tasks;     /* Task, in the order of submission */
 extern bool fake_abort_hangs; /* nexus_manage and nexus_close wait for fake_finish_aborts() */
 extern bool fake_orphans;     /* aborted tasks stay, as reads do that the disk has */
 extern unsigned fake_nexuses;
-extern unsigned fake_port; /* relative target port of the last nexus */
+extern unsigned fake_port;         /* relative target port of the last nexus */
+extern unsigned fake_nexuses_lost; /* that others were given the reservations of */
 extern TmfFunction fake_last_function;
 void fake_finish_aborts(void);
 /* Tells the nexus that was made first. */

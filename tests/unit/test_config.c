@@ -179,13 +179,14 @@ static void test_lun(void **state)
 {
     (void)state;
     g_autoptr(GError) error = NULL;
-    g_autoptr(Config) config =
-        parse(TARGET "[lun iqn.2026-01.org.example:a/7]\npath=/nowhere/x\nsize=1G\ncreate=true\n"
-                     "engine=syslet\nengine-options=inline=off;threads=8\nmode=direct\n"
-                     "block-size=4096\nwrite-cache=off\nmax-transfer=1M\nserial=S1\n"
-                     "naa=0x3000000000000001\nthin=on\n" LUN
-                     "path=/nowhere/y\nread-only=yes\nremovable=yes\n",
-              &error);
+    g_autoptr(Config) config = parse(
+        TARGET
+        "[lun iqn.2026-01.org.example:a/7]\npath=/nowhere/x\nsize=1G\ncreate=true\n"
+        "engine=syslet\nengine-options=inline=off;threads=8\nmode=direct\n"
+        "block-size=4096\nphysical-block-size=4096\nwrite-cache=off\nmax-transfer=1M\nserial=S1\n"
+        "naa=0x3000000000000001\nthin=on\n" LUN
+        "path=/nowhere/y\nread-only=yes\nremovable=yes\nphysical-block-size=512\n",
+        &error);
     assert_null(error);
     const ConfigTarget *target = config->targets->pdata[0];
     assert_int_equal(target->luns->len, 2);
@@ -202,6 +203,7 @@ static void test_lun(void **state)
     assert_string_equal(lun->option_values[1], "8");
     assert_int_equal(lun->spec.mode, AIO_DIRECT);
     assert_int_equal(lun->spec.block_size, 4096);
+    assert_int_equal(lun->spec.physical_block_size, 4096);
     assert_false(lun->spec.write_cache);
     assert_int_equal(lun->spec.max_transfer, 1 << 20);
     assert_string_equal(lun->spec.serial, "S1");
@@ -215,6 +217,7 @@ static void test_lun(void **state)
     assert_true(lun->spec.read_only && lun->spec.write_cache && !lun->spec.create);
     assert_int_equal(lun->spec.mode, AIO_BUFFERED);
     assert_int_equal(lun->spec.block_size, 512);
+    assert_int_equal(lun->spec.physical_block_size, 512);
     assert_int_equal(lun->spec.max_transfer, 0);
     assert_int_equal(lun->spec.thin, LUN_THIN_AUTO);
 }
@@ -376,6 +379,8 @@ static void test_wrong_luns(void **state)
          AT "size=0: must be " SIZES "512 to 9223372036854775807" SUFFIX},
         {TARGET LUN "block-size=1024\npath=/nowhere/x\n",
          AT "block-size=1024: must be one of: 512, 4096"},
+        {TARGET LUN "physical-block-size=512\nblock-size=4096\npath=/nowhere/x\n",
+         AT "physical-block-size=512: must be at least block-size=4096"},
         {TARGET LUN "mode=fast\npath=/nowhere/x\n",
          AT "mode=fast: must be one of: buffered, direct"},
         {TARGET LUN "max-transfer=32M\npath=/nowhere/x\n",

@@ -933,10 +933,12 @@ static void logout_closes(void **state)
     other(ISCSI_LOGOUT_REQUEST, PDU_FINAL | LOGOUT_CLOSE_CONNECTION, 5, NULL); /* CID 0 */
     sent = expect(ISCSI_LOGOUT_RESPONSE, 5);
     assert_int_equal(sent->bhs[LOGOUT_RESPONSE_CODE], LOGOUT_NO_CONNECTION);
+    unsigned lost = fake_nexuses_lost;
     other(ISCSI_LOGOUT_REQUEST, PDU_FINAL | LOGOUT_CLOSE_SESSION, 6, NULL);
     sent = expect(ISCSI_LOGOUT_RESPONSE, 6);
     assert_int_equal(sent->bhs[LOGOUT_RESPONSE_CODE], LOGOUT_CLOSED);
     assert_int_equal(get_be16(sent->bhs + LOGOUT_TIME2WAIT), 2);
+    assert_int_equal(fake_nexuses_lost, lost + 1);
     fake_respond_data(&move, buffer, 512); /* too late */
     fake_run(&fake);
     assert_null(fake_next(conn));

@@ -125,6 +125,25 @@ static void capacity(void **state)
     cmd_free(cmd);
 }
 
+static void small_physical_blocks(LunSpec *spec)
+{
+    spec->physical_block_size = 512;
+}
+
+static void physical_blocks_are_configured(void **state)
+{
+    (void)state;
+    Scsi *s = scsi_new(small_physical_blocks);
+    expect(s->nexus, CDB(0, 0, 0, 0, 0, 0), 0, SENSE_POWER_ON_RESET);
+    Cmd *cmd = cmd_run(s->nexus, CDB(0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0), 32);
+    assert_int_equal(cmd->in->data[13], 0);
+    cmd_free(cmd);
+    cmd = inquiry(s, 0xb0, 64);
+    assert_int_equal(get_be16(cmd->in->data + 6), 8); /* what is best stays 4 KiB */
+    cmd_free(cmd);
+    scsi_free(s);
+}
+
 static Cmd *report_luns(Nexus *nexus, uint8_t select, uint8_t allocation)
 {
     return cmd_run(nexus, CDB(0xa0, 0, select, 0, 0, 0, 0, 0, 0, allocation, 0, 0), 255);
@@ -287,6 +306,7 @@ int main(void)
         TEST(identity_is_stable),
         TEST(limits),
         TEST(capacity),
+        cmocka_unit_test(physical_blocks_are_configured),
         TEST(luns_come_and_go),
         TEST(resized_store),
         TEST(all_opcodes),

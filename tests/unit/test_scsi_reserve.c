@@ -462,6 +462,9 @@ static void reserve_6_ends(void **state)
     manage(t.a, TMF_I_T_NEXUS_RESET);
     assert_int_equal(run(t.b, TUR), 0);
     assert_int_equal(run(t.a, reserve_6, 6), 0);
+    nexus_lost(t.a);
+    assert_int_equal(run(t.b, TUR), 0);
+    assert_int_equal(run(t.a, reserve_6, 6), 0);
     scsi_close_nexus(t.a);
     assert_int_equal(run(t.b, TUR), 0);
     t.a = join(t.scsi, 'a');
