@@ -211,12 +211,12 @@ static void take_logout(SrpIu *iu)
     SrpChannel *channel = iu->channel;
     if (channel->state == CHANNEL_OPEN) {
         g_message("SRP channel of %s: the initiator logs out", channel->name);
-        shut(channel, true);
+        shut(channel, false); /* it waits for nothing but the end */
     }
     srp_ring_release(iu, false);
 }
 
-static void take_request(SrpIu *iu, void (*receive)(SrpIu *iu))
+static void take_request(SrpIu *iu)
 {
     SrpChannel *channel = iu->channel;
     if (channel->granted == 0) {
@@ -226,7 +226,7 @@ static void take_request(SrpIu *iu, void (*receive)(SrpIu *iu))
     }
     if (--channel->granted == 0)
         srp_ring_grow(channel);
-    receive(iu);
+    srp_order_take(iu);
 }
 
 void srp_channel_receive(SrpIu *iu)
@@ -235,10 +235,8 @@ void srp_channel_receive(SrpIu *iu)
     channel->heard = true;
     switch (iu->len > 0 ? iu->buffer[channel->ring.pad] : SRP_LOGIN_REQ) {
     case SRP_CMD:
-        take_request(iu, srp_command_receive);
-        return;
     case SRP_TSK_MGMT:
-        take_request(iu, srp_tsk_mgmt_receive);
+        take_request(iu);
         return;
     case SRP_CRED_RSP:
         take_answer(iu, &channel->credit);

@@ -154,6 +154,17 @@ static inline SrpCommand *srp_command_of(Task *task)
     return (SrpCommand *)task;
 }
 
+/* --- order.c ------------------------------------------------------------------------------------
+ */
+
+/* An SRP_CMD or SRP_TSK_MGMT: received now, or when what must come before it is a task. */
+void srp_order_take(SrpIu *iu);
+void srp_order_fetching(const SrpCommand *command); /* its descriptor table */
+void srp_order_fetched(const SrpCommand *command);
+void srp_order_go_on(SrpNexus *nexus); /* after that, when the command is a task or gone */
+/* It is closing: its requests are dropped, and nobody waits for its commands any more. */
+void srp_order_leave(SrpChannel *channel);
+
 /* --- tsk_mgmt.c --------------------------------------------------------------------------------
  */
 

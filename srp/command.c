@@ -189,6 +189,8 @@ void srp_command_fetched(SrpCommand *command, int error)
         command->fetch_error = error;
     if (--command->fetching > 0)
         return;
+    SrpNexus *nexus = command->channel->nexus;
+    srp_order_fetched(command);
     if (command->fetch_error != 0 || command->channel->state == CHANNEL_CLOSING)
         command_free(command);
     else if (take_table(&command->out, command->tables[0]) &&
@@ -196,6 +198,8 @@ void srp_command_fetched(SrpCommand *command, int error)
         submit(command);
     else
         refuse_command(command, SCSI_CHECK_CONDITION);
+    if (nexus)
+        srp_order_go_on(nexus);
 }
 
 static bool get_table(SrpCommand *command, SrpBuffer *buffer, unsigned which)
@@ -213,6 +217,7 @@ static void fetch_tables(SrpCommand *command)
         return;
     }
     command->fetching = (command->tables[0] != NULL) + (command->tables[1] != NULL);
+    srp_order_fetching(command);
     if (command->tables[0])
         srp_fetch_table(command, &command->out, command->tables[0]);
     if (command->tables[1])

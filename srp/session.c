@@ -131,6 +131,7 @@ static void nexus_end(SrpNexus *nexus)
     nexus->in_the_way = true;
     session->in_the_way++;
     while ((channel = g_queue_peek_head(&nexus->channels))) {
+        srp_order_leave(channel);
         srp_tsk_mgmt_leave(channel);
         g_queue_unlink(&nexus->channels, &channel->link);
         channel->nexus = NULL;
@@ -216,14 +217,17 @@ void srp_session_leave(SrpChannel *channel)
     SrpNexus *nexus = channel->nexus;
     if (!nexus)
         return;
+    srp_order_leave(channel);
     srp_tsk_mgmt_leave(channel);
     g_queue_unlink(&nexus->channels, &channel->link);
     channel->nexus = NULL;
     add_window(nexus, -(int)srp_channel_window(channel));
-    if (g_queue_is_empty(&nexus->channels))
+    if (g_queue_is_empty(&nexus->channels)) {
         nexus_end(nexus);
-    else
+    } else {
         srp_port_nexus_changed(nexus, print_negotiated(nexus));
+        srp_order_go_on(nexus);
+    }
 }
 
 void srp_session_stop_waiting(SrpChannel *channel)

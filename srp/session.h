@@ -21,9 +21,11 @@ typedef struct SrpPort SrpPort; /* port.h */
 struct SrpNexus {
     Nexus *nexus;
     SrpSession *session;
-    GQueue channels; /* SrpChannel, in the order of their logins */
-    GSList *tmfs;    /* SrpTmf */
-    bool in_the_way; /* it is being closed, and another has to wait for that */
+    GQueue channels;                     /* SrpChannel, in the order of their logins */
+    GSList *tmfs;                        /* SrpTmf */
+    unsigned fetching, fetching_ordered; /* commands that wait for a table: see order.c */
+    GQueue held;                         /* SrpIu, in order: requests that wait for them */
+    bool in_the_way;                     /* it is being closed, and another has to wait for that */
     SessionRecord record;
     GList node; /* in the port's list; loop 0 */
 };

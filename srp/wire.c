@@ -19,6 +19,7 @@
 #define SCSOLNT        0x02
 #define UCSOLNT        0x04
 #define ATTRIBUTE_MASK 0x07
+#define AT_ATTRIBUTE   29 /* of an SRP_CMD */
 #define CDB_LEN        16
 #define CDB_REST_MASK  0xfc /* 4-byte words in bits 7..2, so these are bytes */
 
@@ -177,6 +178,11 @@ static bool take_immediate(const uint8_t *iu, size_t len, const uint8_t *end, un
     if (out->out.len > 0)
         out->immediate = iu + offset;
     return true;
+}
+
+uint8_t srp_command_attribute(const uint8_t *iu, size_t len)
+{
+    return len > AT_ATTRIBUTE ? iu[AT_ATTRIBUTE] & ATTRIBUTE_MASK : 0;
 }
 
 SrpIuError srp_command_decode(const uint8_t *iu, size_t len, unsigned immediate_offset,

@@ -98,9 +98,11 @@ typedef struct {
     SrpDescriptor where;  /* the table in the initiator's memory */
 } SrpBuffer;
 
+enum { SRP_ATTRIBUTE_ORDERED = 2 };
+
 typedef struct {
     uint64_t tag, lun;
-    uint8_t attribute;                     /* TASK ATTRIBUTE */
+    uint8_t attribute;                     /* TASK ATTRIBUTE; SRP_ATTRIBUTE_ORDERED */
     bool solicit_success, solicit_failure; /* SCSOLNT, UCSOLNT */
     const uint8_t *cdb, *cdb_rest;         /* 16 bytes; cdb_rest_len bytes */
     unsigned cdb_rest_len;
@@ -119,6 +121,8 @@ typedef enum {
 /* Pointers in `out` are into the IU. immediate_offset: as agreed in the login, 0: not agreed. */
 SrpIuError srp_command_decode(const uint8_t *iu, size_t len, unsigned immediate_offset,
                               SrpCommandIu *out);
+/* Its TASK ATTRIBUTE alone; 0 where the IU is too short to have one. */
+uint8_t srp_command_attribute(const uint8_t *iu, size_t len);
 /* The descriptors of a table that was fetched; false: they are not of buffer->len bytes. */
 bool srp_buffer_set_table(SrpBuffer *buffer, const uint8_t *table);
 /* i < buffer->count, and there is a table. */
