@@ -104,6 +104,7 @@ void iser_command_ends(IserConn *conn, IserPdu *pdu);
 typedef struct {
     uint32_t limit;        /* 0: none */
     unsigned pings;        /* sent and not answered */
+    unsigned openings;     /* NOP-Ins that want no answer, and no command has come since */
     unsigned notices;      /* asynchronous messages and rejects not acknowledged */
     uint32_t last_stat_sn; /* of the last notice */
     GQueue held;           /* pings that wait: uint8_t[ISCSI_BHS_LEN] */

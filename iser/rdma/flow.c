@@ -4,7 +4,14 @@
 #include "core/base/bytes.h"
 #include "iser/rdma/conn.h"
 
-enum { NOP_OUT = 0x00, NOP_IN = 0x20, ASYNC_MESSAGE = 0x32, REJECT = 0x3f, OPCODE_MASK = 0x3f };
+enum {
+    NOP_OUT = 0x00,
+    COMMAND = 0x01,
+    NOP_IN = 0x20,
+    ASYNC_MESSAGE = 0x32,
+    REJECT = 0x3f,
+    OPCODE_MASK = 0x3f
+};
 enum { AT_ITT = 16, AT_TTT = 20, AT_STAT_SN = 24, AT_EXP_STAT_SN = 28 };
 #define NO_TAG 0xffffffffu
 
@@ -23,6 +30,13 @@ static bool is_ping(const uint8_t *bhs)
     return (bhs[0] & OPCODE_MASK) == NOP_IN && get_be32(bhs + AT_ITT) == NO_TAG;
 }
 
+/* It wants no answer: it tells an initiator that may send no command that it may again (the session
+ * layer's only use), so the next command shows that it was received. */
+static bool is_opening(const uint8_t *bhs)
+{
+    return is_ping(bhs) && get_be32(bhs + AT_TTT) == NO_TAG;
+}
+
 static bool is_notice(const uint8_t *bhs)
 {
     uint8_t opcode = bhs[0] & OPCODE_MASK;
@@ -31,7 +45,15 @@ static bool is_notice(const uint8_t *bhs)
 
 static bool is_full(const IserFlow *flow)
 {
-    return flow->limit > 0 && flow->pings + flow->notices >= flow->limit;
+    return flow->limit > 0 && flow->pings + flow->openings + flow->notices >= flow->limit;
+}
+
+static void count_ping(IserFlow *flow, const uint8_t *bhs)
+{
+    if (is_opening(bhs))
+        flow->openings++;
+    else
+        flow->pings++;
 }
 
 bool iser_flow_may_send(IserFlow *flow, const uint8_t bhs[ISCSI_BHS_LEN])
@@ -41,7 +63,7 @@ bool iser_flow_may_send(IserFlow *flow, const uint8_t bhs[ISCSI_BHS_LEN])
         return false;
     }
     if (is_ping(bhs)) {
-        flow->pings++;
+        count_ping(flow, bhs);
     } else if (is_notice(bhs)) {
         flow->notices++;
         flow->last_stat_sn = get_be32(bhs + AT_STAT_SN);
@@ -54,6 +76,8 @@ void iser_flow_received(IserFlow *flow, const uint8_t bhs[ISCSI_BHS_LEN])
     bool answer = (bhs[0] & OPCODE_MASK) == NOP_OUT && get_be32(bhs + AT_TTT) != NO_TAG;
     if (answer && flow->pings > 0)
         flow->pings--;
+    if (bhs[0] == COMMAND) /* not an immediate one */
+        flow->openings = 0;
     if (flow->notices > 0 && (int32_t)(get_be32(bhs + AT_EXP_STAT_SN) - flow->last_stat_sn) > 0)
         flow->notices = 0;
 }
@@ -62,6 +86,7 @@ uint8_t *iser_flow_next(IserFlow *flow)
 {
     if (is_full(flow) || g_queue_is_empty(&flow->held))
         return NULL;
-    flow->pings++;
-    return g_queue_pop_head(&flow->held);
+    uint8_t *bhs = g_queue_pop_head(&flow->held);
+    count_ping(flow, bhs);
+    return bhs;
 }

@@ -220,6 +220,27 @@ static void test_notices_count_until_acknowledged(void **state)
     iser_flow_deinit(&flow);
 }
 
+static void test_what_opens_the_window_counts_until_a_command(void **state)
+{
+    (void)state;
+    IserFlow flow;
+    iser_flow_init(&flow);
+    flow.limit = 1;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(iser_flow_may_send(&flow, pdu(0x20, ~0U, ~0U, 10)));
+        assert_false(iser_flow_may_send(&flow, pdu(0x20, ~0U, 1, 10)));
+        iser_flow_received(&flow,
+                           pdu(0x41, 9, 0, 10)); /* an immediate one may have been sent before */
+        assert_null(iser_flow_next(&flow));
+        iser_flow_received(&flow, pdu(0x01, 9, 0, 10));
+        uint8_t *held = iser_flow_next(&flow);
+        assert_non_null(held);
+        g_free(held);
+        iser_flow_received(&flow, pdu(0x00, ~0U, 1, 10));
+    }
+    iser_flow_deinit(&flow);
+}
+
 static void test_no_limit(void **state)
 {
     (void)state;
@@ -243,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_response_from_data_in),
         cmocka_unit_test(test_pings_wait_for_room),
         cmocka_unit_test(test_notices_count_until_acknowledged),
+        cmocka_unit_test(test_what_opens_the_window_counts_until_a_command),
         cmocka_unit_test(test_no_limit),
     };
     return unit_run(tests);
