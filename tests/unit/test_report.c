@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tools/report/figures.h"
+#include "tools/report/progress.h"
 #include "tools/report/report_json.h"
 #include "tools/report/report_page.h"
 #include "tools/report/report_text.h"
@@ -237,6 +238,31 @@ static void a_page_that_cannot_be_written_is_an_error(void **state)
     assert_non_null(error);
 }
 
+static void progress_has_a_bar_and_the_medians(void **state)
+{
+    g_autoptr(Report) report = sample("io_uring", 20);
+    const ReportSection *section = report->sections->pdata[0];
+    g_autofree char *line = progress_line(section, 0.5, "round 1", 200);
+    g_autofree char *cut = progress_line(section, 7, "round 1", 25);
+
+    (void)state;
+    assert_string_equal(line, "[##########----------]  50 %  round 1 | syslet 502, io_uring 10.0k, "
+                              "fio 5");
+    assert_string_equal(cut, "[####################] 10");
+}
+
+/* The same engine twice is a comparison, too. */
+static void names_are_unique(void **state)
+{
+    g_autoptr(Report) report = report_new("test", "x");
+    ReportSection *section = report_section(report, "load", 1, 1);
+
+    (void)state;
+    assert_string_equal(report_variant(section, "syslet", false)->name, "syslet");
+    assert_string_equal(report_variant(section, "syslet", false)->name, "syslet (2)");
+    assert_string_equal(report_variant(section, "syslet", false)->name, "syslet (3)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +271,8 @@ int main(void)
         cmocka_unit_test(sentences_say_what_was_found),
         cmocka_unit_test(what_is_missing_is_said),
         cmocka_unit_test(a_changing_load_is_warned_of),
+        cmocka_unit_test(progress_has_a_bar_and_the_medians),
+        cmocka_unit_test(names_are_unique),
         cmocka_unit_test(json_has_it_all),
         cmocka_unit_test(no_name_breaks_the_page),
         cmocka_unit_test(a_page_that_cannot_be_written_is_an_error),

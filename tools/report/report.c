@@ -98,10 +98,31 @@ void report_setting(ReportSection *section, const char *name, const char *value)
     g_ptr_array_add(section->settings, fact_new(NULL, name, value));
 }
 
+static bool has_variant(const ReportSection *section, const char *name)
+{
+    for (guint i = 0; i < section->variants->len; i++)
+        if (strcmp(((const ReportVariant *)section->variants->pdata[i])->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The same engine twice is an A-A comparison: the names must differ. */
+static char *unique_name(const ReportSection *section, const char *name)
+{
+    char *unique = clean(name);
+
+    for (int i = 2; has_variant(section, unique); i++) {
+        g_autofree char *base = clean(name);
+        g_free(unique);
+        unique = g_strdup_printf("%s (%d)", base, i);
+    }
+    return unique;
+}
+
 ReportVariant *report_variant(ReportSection *section, const char *name, bool reference)
 {
     ReportVariant *variant = g_new0(ReportVariant, 1);
-    variant->name = clean(name);
+    variant->name = unique_name(section, name);
     variant->reference = reference;
     variant->slots = g_new0(ReportSlot, section->rounds);
     variant->latencies = g_ptr_array_new_with_free_func(g_free);

@@ -76,7 +76,7 @@ void report_machine(Report *report);
 ReportSection *report_section(Report *report, const char *name, unsigned rounds,
                               double slot_seconds);
 void report_setting(ReportSection *section, const char *name, const char *value);
-/* Owned by the section. */
+/* Owned by the section. A name that is there already gets a number behind it. */
 ReportVariant *report_variant(ReportSection *section, const char *name, bool reference);
 
 void report_counter(ReportSlot *slot, const char *name, uint64_t value);

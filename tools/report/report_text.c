@@ -41,7 +41,7 @@ static void add_ratio(Table *table, const ReportSection *section, guint index,
               ratio->verdict == PAIRED_TOO_FEW
                   ? g_strdup("")
                   : g_strdup_printf("%.3f .. %.3f%s", ratio->low, ratio->high,
-                                    ratio->verdict == PAIRED_NO_DIFFERENCE ? "  (same)" : ""));
+                                    ratio->verdict == PAIRED_NO_DIFFERENCE ? ", not shown" : ""));
 }
 
 static void add_row(Table *table, const ReportSection *section, guint index,
@@ -92,7 +92,7 @@ char *report_text(const Report *report)
                     "IOPS, MB/s (10^6 bytes), CPU: medians of the rounds. Latencies (P50 to MAX) "
                     "and CPU per operation:\nmicroseconds. HANDS, WAKES: requests given to a "
                     "thread and threads woken, per operation. RATIO: of IOPS\nto the baseline "
-                    "in the same round, with its 95 % interval; (same): no difference can be "
+                    "in the same round, with its 95 % interval; not shown: no difference can be "
                     "shown.\n");
     return g_string_free(out, FALSE);
 }
