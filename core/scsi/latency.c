@@ -58,8 +58,9 @@ void latency_answered(Latency *latency, unsigned series, uint64_t arrived)
         latency->answers = g_renew(LatencyAnswer, latency->answers, latency->room);
         latency->sent.run = answers_sent;
     }
-    latency->answers[latency->n_answers++] = (LatencyAnswer){arrived, series};
-    loop_flushed_later(latency->loop, &latency->sent);
+    latency->answers[latency->n_answers] = (LatencyAnswer){arrived, series};
+    if (latency->n_answers++ == 0)
+        loop_flushed_later(latency->loop, &latency->sent);
 }
 
 void latency_over(Latency *latency, LatencyWhat what, unsigned series, uint64_t begun)
@@ -143,8 +144,7 @@ GVariant *latency_sums_to_variant(const LatencySums *sums)
         for (unsigned i = 0; i < LATENCY_SERIES; i++) {
             const Histogram *histogram = sums->histograms[what][i];
             if (histogram)
-                g_variant_builder_add(&builder, "(sss@" HISTOGRAM_TYPE ")",
-                                      latency_what_name(what),
+                g_variant_builder_add(&builder, "(sss@" HISTOGRAM_TYPE ")", latency_what_name(what),
                                       latency_operation_name(latency_operation(i)),
                                       latency_size_name(i), histogram_to_variant(histogram));
         }

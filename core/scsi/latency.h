@@ -19,12 +19,15 @@ typedef enum { LATENCY_READ, LATENCY_WRITE, LATENCY_OTHER } LatencyOperation;
 
 static inline unsigned latency_series(LatencyOperation operation, uint64_t bytes)
 {
-    unsigned size = (bytes > 4096) + (bytes > 16384) + (bytes > 65536) + (bytes > 262144);
-    return operation == LATENCY_OTHER ? 2 * LATENCY_SIZES : operation * LATENCY_SIZES + size;
+    unsigned first = operation * LATENCY_SIZES;
+    uint64_t pages = (bytes - 1) >> 12; /* a class is four times the one before */
+    if (bytes <= 4096 || operation == LATENCY_OTHER)
+        return first;
+    return first + MIN((unsigned)(65 - __builtin_clzll(pages)) / 2, LATENCY_SIZES - 1);
 }
 LatencyOperation latency_operation(unsigned series);
 const char *latency_operation_name(LatencyOperation operation); /* "read", "write", "other" */
-const char *latency_size_name(unsigned series); /* "4k", "16k", "64k", "256k", "more"; "" */
+const char *latency_size_name(unsigned series);  /* "4k", "16k", "64k", "256k", "more"; "" */
 const char *latency_what_name(LatencyWhat what); /* "command", "engine" */
 
 /* --- of one loop ------------------------------------------------------------------------------ */
