@@ -9,6 +9,9 @@ typedef struct {
     char *mode, *path, *size, *engine;
     char **engine_options, **settings; /* "k=v" */
     gboolean create, shrink;
+    char *interval, *sort; /* top */
+    gboolean batch;
+    int count; /* 0: not given */
 } LineOptions;
 
 typedef struct {
@@ -34,6 +37,7 @@ bool command_lun_clear_sync_error(const Request *request, GError **error);
 bool command_session_list(const Request *request, GError **error);
 bool command_session_drop(const Request *request, GError **error);
 bool command_statistics(const Request *request, GError **error);
+bool command_top(const Request *request, GError **error);
 bool command_reload(const Request *request, GError **error);
 bool command_save(const Request *request, GError **error);
 
