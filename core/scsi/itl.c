@@ -93,14 +93,26 @@ void itl_leave(Itl *itl, Task *task)
     itl_start_blocked(itl);
 }
 
-SenseCode itl_take_attention(Itl *itl)
+static SenseCode take_attention(Itl *itl, bool only_reset)
 {
+    SenseCode code = SENSE_NO_SENSE;
     if (!unit_attentions_pending(&itl->attentions))
-        return SENSE_NO_SENSE;
+        return code;
     pthread_mutex_lock(&itl->shard->lun->lock);
-    SenseCode code = unit_attentions_take(&itl->attentions);
+    if (!only_reset || unit_attentions_begin_with_reset(&itl->attentions))
+        code = unit_attentions_take(&itl->attentions);
     pthread_mutex_unlock(&itl->shard->lun->lock);
     return code;
+}
+
+SenseCode itl_take_attention(Itl *itl)
+{
+    return take_attention(itl, false);
+}
+
+SenseCode itl_take_reset(Itl *itl)
+{
+    return take_attention(itl, true);
 }
 
 void itl_add_attention(Itl *itl, SenseCode code)
