@@ -29,6 +29,8 @@ char *section_warning(const ReportSection *section, const ReportComparison *comp
 {
     if (comparison->rounds == 0)
         return g_strdup("Nothing was measured.");
+    if (!comparison->ratios[0].pairs)
+        return g_strdup("There was no load.");
     if (comparison->unsteady)
         return g_strdup_printf("The load changed between rounds more than the engines differ (by "
                                "%.0f %%): the ratios are those of a mixture of loads.",
