@@ -390,3 +390,19 @@ void lun_get_stats(Lun *lun, LunStats *out)
     }
     pthread_mutex_unlock(&lun->lock);
 }
+
+void lun_add_latency(Lun *lun, LatencySums *sums)
+{
+    for (unsigned i = 0; i < lun->nshards; i++)
+        if (lun->shards[i])
+            latency_sums_add(sums, &lun->shards[i]->latency);
+}
+
+void lun_each_engine(Lun *lun, void (*fn)(const Engine *engine, void *arg), void *arg)
+{
+    pthread_mutex_lock(&lun->lock);
+    for (unsigned i = 0; i < lun->nshards; i++)
+        if (lun->shards[i])
+            fn(lun->shards[i]->engine, arg);
+    pthread_mutex_unlock(&lun->lock);
+}

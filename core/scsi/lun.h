@@ -9,6 +9,7 @@
 #include "core/base/state_dir.h"
 #include "core/mem/segment.h"
 #include "core/scsi/engine.h"
+#include "core/scsi/latency.h"
 
 #include <glib.h>
 
@@ -86,6 +87,11 @@ typedef struct {
     AioCounters engine;                 /* of the contexts this LUN uses (shared with other LUNs) */
 } LunStats;
 void lun_get_stats(Lun *lun, LunStats *out);
+/* Tells the engine contexts it uses, which it may share with other LUNs; they stay while fn runs.
+ * MT-SAFE. */
+void lun_each_engine(Lun *lun, void (*fn)(const Engine *engine, void *arg), void *arg);
+/* Adds the latencies of all its shards to *sums. MT-SAFE. */
+void lun_add_latency(Lun *lun, LatencySums *sums);
 
 /* The shard of the loop, touched there only. */
 LunShard *lun_shard(Lun *lun, const Loop *loop);

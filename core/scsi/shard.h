@@ -6,6 +6,7 @@
 #include "aio/request.h"
 #include "core/base/counter.h"
 #include "core/scsi/engine.h"
+#include "core/scsi/latency.h"
 #include "core/scsi/lun.h"
 
 #include <glib.h>
@@ -34,6 +35,7 @@ struct LunShard {
     GList directory_link;  /* see directory.c */
     struct Removal *removal; /* the LUN is being removed from its target, see target.c */
     LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */
+    Latency latency;
 };
 
 LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine);
@@ -47,7 +49,7 @@ void lun_shard_submit(LunShard *shard, AioReq *req);
  * it. */
 bool lun_shard_withdraw(LunShard *shard, AioReq *req);
 /* To be called first in the done() of every request. */
-void lun_shard_request_done(LunShard *shard);
+void lun_shard_request_done(LunShard *shard, const AioReq *req);
 
 /* From now on requests are held; drained(shard, arg) comes once, when the engine has none of
  * them, possibly inside. */

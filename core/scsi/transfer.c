@@ -163,7 +163,7 @@ static void store_done(AioReq *req)
 {
     Transfer *t = CONTAINER(req, req);
     Task *task = t->task;
-    lun_shard_request_done(t->shard);
+    lun_shard_request_done(t->shard, req);
     if (G_UNLIKELY(t->orphan))
         hung_orphan_back(t);
     t->state = TRANSFER_READY;

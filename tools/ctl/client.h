@@ -22,6 +22,11 @@ Client *client_new(const char *bus, GError **error);
 void client_free(Client *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Client, client_free)
 
+/* How long an answer may take, in milliseconds; otherwise it may take forever. */
+void client_set_patience(Client *client, int ms);
+/* Asks for the objects as they are now; those that were told before are gone. */
+bool client_refresh(Client *client, GError **error);
+
 /* One object, by its one interface; the variants live as long as the client. */
 typedef struct {
     const char *path;

@@ -11,7 +11,10 @@ typedef struct {
     gboolean create, shrink;
     /* compare */
     char *engines, *dwell, *settle, *json_file, *html_file;
-    int rounds; /* 0: not given */
+    int rounds;            /* 0: not given */
+    char *interval, *sort; /* top */
+    gboolean batch;
+    int count; /* 0: not given */
 } LineOptions;
 
 typedef struct {
@@ -38,6 +41,7 @@ bool command_compare(const Request *request, GError **error);
 bool command_session_list(const Request *request, GError **error);
 bool command_session_drop(const Request *request, GError **error);
 bool command_statistics(const Request *request, GError **error);
+bool command_top(const Request *request, GError **error);
 bool command_reload(const Request *request, GError **error);
 bool command_save(const Request *request, GError **error);
 

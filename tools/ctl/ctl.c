@@ -16,6 +16,7 @@ enum {
     TAKES_SETTINGS = 1u << 2,
     TAKES_SHRINK = 1u << 3,
     TAKES_COMPARISON = 1u << 4,
+    TAKES_VIEW = 1u << 5,
 };
 
 typedef struct {
@@ -54,6 +55,7 @@ static const Command commands[] = {
     {{"session", "list"}, "", "Initiators that are logged in", 0, 0, 0, command_session_list},
     {{"session", "drop"}, "ID", "Log an initiator out", 1, 1, 0, command_session_drop},
     {{"statistics"}, "", "Every counter that is not 0", 0, 0, 0, command_statistics},
+    {{"top"}, "", "What LUNs and sessions do, live", 0, 0, TAKES_VIEW, command_top},
     {{"reload"}, "", "Apply how the configuration file was changed", 0, 0, 0, command_reload},
     {{"save"}, "", "Write targets and LUNs as they are into the configuration file", 0, 0, 0,
      command_save},
@@ -81,6 +83,8 @@ static void command_line_clear(CommandLine *line)
     g_free(line->options.settle);
     g_free(line->options.json_file);
     g_free(line->options.html_file);
+    g_free(line->options.interval);
+    g_free(line->options.sort);
     g_strfreev(line->words);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CommandLine, command_line_clear)
@@ -116,6 +120,10 @@ static bool parse(int argc, char **argv, CommandLine *line, GError **error)
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &line->options.engine, NULL, NULL},
         {"create", 0, 0, G_OPTION_ARG_NONE, &line->options.create, NULL, NULL},
         {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &line->options.settings, NULL, NULL},
+        {"batch", 0, 0, G_OPTION_ARG_NONE, &line->options.batch, NULL, NULL},
+        {"interval", 'i', 0, G_OPTION_ARG_STRING, &line->options.interval, NULL, NULL},
+        {"count", 'n', 0, G_OPTION_ARG_INT, &line->options.count, NULL, NULL},
+        {"sort", 0, 0, G_OPTION_ARG_STRING, &line->options.sort, NULL, NULL},
         {"shrink", 0, 0, G_OPTION_ARG_NONE, &line->options.shrink, NULL, NULL},
         {"help", 'h', 0, G_OPTION_ARG_NONE, &line->help, NULL, NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &line->version, NULL, NULL},
@@ -162,6 +170,12 @@ static void print_options(unsigned options)
     if (options & TAKES_SETTINGS)
         add_help(table, "    --set=KEY=VALUE",
                  "Any key of the group in rtgt.conf(5); may be repeated");
+    if (options & TAKES_VIEW) {
+        add_help(table, "    --batch", "Lines for a log, no screen; --json: an object a line");
+        add_help(table, "-i, --interval=SECONDS", "Between two views (1)");
+        add_help(table, "-n, --count=N", "End after so many views");
+        add_help(table, "    --sort=ORDER", "name (default), iops, mb, p50, p99 or queue");
+    }
     if (options & TAKES_SHRINK)
         add_help(table, "    --shrink", "Allow a smaller size: what lies behind it is lost");
     if (options & TAKES_COMPARISON) {
@@ -278,6 +292,10 @@ static const char *misplaced(const Command *command, const LineOptions *given)
         {"--dwell", TAKES_COMPARISON, given->dwell},
         {"--settle", TAKES_COMPARISON, given->settle},
         {"--html", TAKES_COMPARISON, given->html_file},
+        {"--batch", TAKES_VIEW, given->batch},
+        {"--interval", TAKES_VIEW, given->interval},
+        {"--count", TAKES_VIEW, given->count},
+        {"--sort", TAKES_VIEW, given->sort},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
         if (all[i].given && !(command->options & all[i].option))
