@@ -380,6 +380,15 @@ static bool put_out(const Compare *compare, const LineOptions *options, GError *
            (!options->html_file || report_write_page(compare->report, options->html_file, error));
 }
 
+/* Of no consequence when it fails: the experiment goes with this connection. */
+static void forget(const Compare *compare)
+{
+    GVariant *removed =
+        client_call(compare->client, compare->path, "Experiment1", "Remove", NULL, NULL);
+    if (removed)
+        g_variant_unref(removed);
+}
+
 bool command_compare(const Request *request, GError **error)
 {
     g_auto(Compare) compare = {0};
@@ -392,9 +401,7 @@ bool command_compare(const Request *request, GError **error)
     progress_clear();
     compare.report->incomplete = compare.report->incomplete || failure;
     put_out(&compare, request->options, &unwritten);
-    /* of no consequence when it fails: it goes with this connection */
-    g_autoptr(GVariant) removed =
-        client_call(request->client, compare.path, "Experiment1", "Remove", NULL, NULL);
+    forget(&compare);
     if (failure)
         g_propagate_error(error, g_steal_pointer(&failure));
     else if (unwritten)
