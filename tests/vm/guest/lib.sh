@@ -130,6 +130,7 @@ srp_logout() {
 no_srp_ports() { ! ls -d /sys/class/srp_remote_ports/port-* >/dev/null 2>&1; }
 
 sg_of() { echo "/dev/$(ls "/sys/block/${1##*/}/device/scsi_generic")"; }
+lun_of() { ls "/sys/block/${1##*/}/device/scsi_disk" | cut -d: -f4; }
 
 # fio_verify DISK [MB]: random mixed sizes, checked by checksums.
 fio_verify() {
