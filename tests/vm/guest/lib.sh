@@ -190,6 +190,7 @@ no_sessions() { [ "$(sessions)" = 0 ]; }
 # lun_of DISK: the number of the LUN that it is.
 lun_of() { readlink "/sys/block/$1/device" | sed 's/.*://'; }
 sg_of() { echo "/dev/$(ls "/sys/block/${1##*/}/device/scsi_generic")"; }
+lun_of() { ls "/sys/block/${1##*/}/device/scsi_disk" | cut -d: -f4; }
 
 # fio_verify DISK [MB]: random mixed sizes, checked by checksums.
 fio_verify() {
