@@ -207,10 +207,8 @@ fio_verify_all() {
 	for disk; do jobs+=(--name="${disk##*/}" --filename="/dev/$disk"); done
 	fio --direct=1 --ioengine=libaio --iodepth=32 --rw=randwrite --blockalign=512 --size="${mb}M" --allrandrepeat=0 \
 		--bssplit=512/25:1536/5:4k/20:12k/10:64k/15:200k/10:512k/5:1m/5:4m/5 --verify=crc32c --do_verify=1 \
-		--verify_fatal=1 --verify_dump=0 --output-format=terse "${jobs[@]}" >"/job/fio.$BASHPID" 2>&1 &&
-		{ rm -f "/job/fio.$BASHPID"; return; }
-	tail -n 5 "/job/fio.$BASHPID"
-	return 1
+		--verify_fatal=1 --verify_dump=0 --output-format=terse "${jobs[@]}" >/job/fio.all 2>&1 ||
+		{ grep -a '^fio:' /job/fio.all | head -n 5; return 1; }
 }
 
 # load_begin MB DISK...: runs fio_verify_all again and again; load_passes: how often it was done; load_end: lets it
