@@ -10,7 +10,11 @@
 #define CONTROL_PART 8 /* one 1/8 is only for sessions that begin with the least */
 #define SCARCE_PART  4 /* below 1/4 left, nobody takes more than the fair share, or keeps it */
 #define LOW_PART     16
-#define START_PART   4 /* a session begins with at most 1/4 of what is left: it may stay idle */
+/* A session may stay idle, and what it was offered cannot be taken back: it begins with a part of
+ * what is left, the smaller the more there are. ib_srp never has more outstanding than it began
+ * with. */
+#define START_PART 8
+#define START_MOST 72
 
 struct ReceiveBudget {
     Arena *arena;
@@ -63,6 +67,11 @@ void receive_budget_get_stats(ReceiveBudget *budget, ReceiveStats *out)
     };
 }
 
+bool receive_budget_ample(ReceiveBudget *budget)
+{
+    return atomic_load(&budget->left) > budget->total / 2;
+}
+
 /* --- how many buffers ------------------------------------------------------------------------- */
 
 /* What is left above that much of the total, in buffers of the share. */
@@ -89,7 +98,9 @@ static unsigned fair(const ReceiveShare *share)
 static unsigned at_start(const ReceiveShare *share)
 {
     unsigned room = left_above(share, control_reserve(share->budget));
-    unsigned count = MIN(share->most, MAX(share->least, room / START_PART));
+    unsigned parts = START_PART + atomic_load(&share->budget->sessions);
+    unsigned count =
+        CLAMP(room / parts, share->least, MIN(share->most, MAX(share->least, START_MOST)));
     if (count <= room)
         return count;
     return left_above(share, 0) >= share->least ? share->least : 0;

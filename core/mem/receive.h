@@ -24,6 +24,9 @@ typedef struct {
 } ReceiveStats;
 void receive_budget_get_stats(ReceiveBudget *budget, ReceiveStats *out); /* MT-SAFE */
 
+/* Half of it is left: a new session may have large buffers. MT-SAFE */
+bool receive_budget_ample(ReceiveBudget *budget);
+
 /* What one session holds of the budget. Embedded in the caller's; zeroed: nothing. On the session's
  * home loop; different shares on different loops at the same time. */
 typedef struct {
@@ -32,8 +35,9 @@ typedef struct {
     unsigned least, most, held;
 } ReceiveShare;
 
-/* How many of `most` buffers of `size` bytes a new session begins with; 0 when `least` of them are
- * not to be had (the login is then rejected). `least` <= `most`. */
+/* How many of `most` buffers of `size` bytes a new session begins with (it gets more as it uses
+ * what it has: receive_share_grow()); 0 when `least` of them are not to be had (the login is then
+ * rejected). `least` <= `most`. */
 unsigned receive_share_take(ReceiveShare *share, ReceiveBudget *budget, unsigned least,
                             unsigned most, size_t size);
 /* The session could use more than it holds: how many more it may have from now on; at most doubles

@@ -10,7 +10,8 @@
 #define LEAST_WINDOW  8
 #define LEAST_RESERVE 8
 #define MOST_RESERVE  256
-#define MOST_AHS      1020   /* what TotalAHSLength can say, in bytes */
+#define MOST_AHS      1020 /* what TotalAHSLength can say, in bytes */
+#define LEAST_DATA    512
 #define MOST_DATA     131072 /* of a received PDU: fits one arena buffer with its headers */
 #define INLINE_MAX    96     /* an answer without sense data */
 
@@ -93,16 +94,26 @@ void iser_conn_violation(IserConn *conn, const char *what, DmClose how)
 /* --- negotiation --------------------------------------------------------------------------------
  */
 
+/* What keeps a session's receive buffers few and small: with little left, immediate data and
+ * unexpected PDUs are what it can do without. */
+static void offer_little(IscsiParams *offer)
+{
+    offer->immediate_data = false;
+    offer->target_recv_data_segment_length = LEAST_DATA;
+    offer->max_outstanding_unexpected_pdus = LEAST_RESERVE;
+}
+
 static void iser_limit_keys(DmConn *dm, IscsiParams *offer)
 {
-    (void)dm;
     offer->rdma_extensions = true;
     offer->iser_hello_required = false;
     offer->header_digest = offer->data_digest = ISCSI_DIGEST_NONE;
     offer->initial_r2t = true; /* unsolicited data comes with the command or not at all */
     offer->max_connections = 1;
+    if (!receive_budget_ample(((IserConn *)dm)->budget))
+        offer_little(offer);
     offer->target_recv_data_segment_length =
-        CLAMP(offer->target_recv_data_segment_length, 512, MOST_DATA);
+        CLAMP(offer->target_recv_data_segment_length, LEAST_DATA, MOST_DATA);
     offer->max_recv_data_segment_length = offer->target_recv_data_segment_length;
     if (offer->max_outstanding_unexpected_pdus == 0)
         offer->max_outstanding_unexpected_pdus = ISER_RESERVE;
