@@ -23,6 +23,7 @@ struct ReceiveBudget {
     /* Written under the lock; read without it to see whether it is worth taking. */
     atomic_size_t left; /* bytes */
     atomic_uint sessions;
+    atomic_size_t expected; /* bytes that logins under way want */
     PoolMark mark;
 };
 
@@ -33,6 +34,7 @@ ReceiveBudget *receive_budget_new(Arena *arena, size_t bytes)
     budget->total = bytes;
     atomic_init(&budget->left, bytes);
     atomic_init(&budget->sessions, 0);
+    atomic_init(&budget->expected, 0);
     budget->mark = (PoolMark){.low = bytes / LOW_PART, .enough = bytes / CONTROL_PART};
     pthread_mutex_init(&budget->lock, NULL);
     return budget;
@@ -67,9 +69,15 @@ void receive_budget_get_stats(ReceiveBudget *budget, ReceiveStats *out)
     };
 }
 
-bool receive_budget_ample(ReceiveBudget *budget)
+bool receive_budget_expect(ReceiveBudget *budget, size_t bytes)
 {
-    return atomic_load(&budget->left) > budget->total / 2;
+    size_t expected = atomic_fetch_add(&budget->expected, bytes) + bytes;
+    return atomic_load(&budget->left) >= expected + budget->total / 2;
+}
+
+void receive_budget_expect_no_more(ReceiveBudget *budget, size_t bytes)
+{
+    atomic_fetch_sub(&budget->expected, bytes);
 }
 
 /* --- how many buffers ------------------------------------------------------------------------- */
@@ -171,6 +179,9 @@ unsigned receive_share_grow(ReceiveShare *share)
 bool receive_share_shrink(ReceiveShare *share)
 {
     if (!share->budget || !too_many(share))
+        return false;
+    share->spared = !share->spared;
+    if (share->spared)
         return false;
     pthread_mutex_lock(&share->budget->lock);
     bool given = too_many(share);

@@ -510,6 +510,10 @@ static bool connect_channel(Channel *c, GError **error)
         post_receive(c, i);
     if (!verbs_connect(&c->verbs, &vo, error)) {
         channel_login_take(&c->verbs, &c->reply);
+        if (c->reply.opcode && error && c->reply.reason == SRP_REJ_NO_RESOURCES) {
+            (*error)->domain = G_IO_ERROR;
+            (*error)->code = G_IO_ERROR_BUSY;
+        }
         if (c->reply.opcode)
             g_prefix_error(error, "login rejected, reason %#x: ", c->reply.reason);
         return false;

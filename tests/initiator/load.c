@@ -2,6 +2,8 @@
 /* Drives commands through sessions and judges what comes back. */
 #include "tests/initiator/load.h"
 
+#include <gio/gio.h>
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +15,7 @@
 
 #define FAILURES_PRINTED 10
 #define TURN_MS          100
+#define RETRY_MS         200
 /* What one session's buffers may take where what is in them does not matter: its commands then
  * share them, so that many sessions can have many commands. */
 #define MEMORY_MOST ((size_t)16 << 20)
@@ -333,6 +336,22 @@ static unsigned buffer_count(const LoadOptions *o)
     return o->verify ? o->depth : (unsigned)MIN(o->depth, most);
 }
 
+/* A target that has no room now may have some soon: initiators try again. */
+static Nexus *log_in(Runner *r, const NexusOptions *no, GError **error)
+{
+    uint64_t end = now_ns() + r->options->timeout_s * UINT64_C(1000000000);
+    Nexus *nexus;
+
+    while (!(nexus = nexus_open(no, error)) &&
+           g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_BUSY) && now_ns() < end &&
+           !atomic_load(&stopped)) {
+        g_clear_error(error);
+        r->result.refused++;
+        g_usleep(RETRY_MS * 1000);
+    }
+    return nexus;
+}
+
 static bool open_session(Runner *r, GError **error)
 {
     const LoadOptions *o = r->options;
@@ -347,7 +366,7 @@ static bool open_session(Runner *r, GError **error)
                        .quiet = o->lenient};
     uint8_t *memory;
 
-    r->nexus = nexus_open(&no, error);
+    r->nexus = log_in(r, &no, error);
     if (o->idle)
         return r->nexus != NULL;
     if (!r->nexus || !scsi_wait_ready(r->nexus, o->url->lun, &r->capacity, error) ||
@@ -447,6 +466,7 @@ static void merge(LoadResult *into, const LoadResult *from)
     into->seconds = MAX(into->seconds, from->seconds);
     into->attentions += from->attentions;
     into->failed += from->failed;
+    into->refused += from->refused;
     into->corrupt += from->corrupt;
     into->violations += from->violations;
     into->rejects += from->rejects;

@@ -37,6 +37,7 @@ typedef struct {
     Histogram management; /* how long the target took to answer */
     uint64_t least;       /* commands of the session that did least */
     double seconds;       /* of the measured part */
+    uint64_t refused;     /* logins for want of resources, tried again */
     uint64_t attentions;  /* unit attentions, after which the command was sent again */
     uint64_t failed, corrupt, violations, rejects, lost_sessions;
 } LoadResult;

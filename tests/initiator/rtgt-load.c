@@ -146,8 +146,10 @@ static void print_result(const LoadResult *r)
                r->management.count, us(histogram_quantile(&r->management, 0.5)),
                us(r->management.max), r->least);
     printf("errors: %" PRIu64 " failed, %" PRIu64 " corrupt, %" PRIu64 " violations, %" PRIu64
-           " rejects, %" PRIu64 " sessions lost; %" PRIu64 " unit attentions\n",
-           r->failed, r->corrupt, r->violations, r->rejects, r->lost_sessions, r->attentions);
+           " rejects, %" PRIu64 " sessions lost; %" PRIu64 " unit attentions, %" PRIu64
+           " logins tried again\n",
+           r->failed, r->corrupt, r->violations, r->rejects, r->lost_sessions, r->attentions,
+           r->refused);
 }
 
 static void json_side(FILE *f, const char *name, const LoadSide *side, double seconds)
