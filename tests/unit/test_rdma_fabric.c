@@ -185,8 +185,8 @@ static void on_request(ConnectRequest *request, void *arg)
     QueuePairConfig config = {.send_slots = rig.send_slots, .recv_slots = RECVS, .inline_max = 64};
     (void)arg;
     if (request->private_len >= 6 && !memcmp(request->private_data, "refuse", 6)) {
+        rig.refused++; /* first: the peer is gone as soon as it hears of it */
         fabric_reject(request, "nope", 4);
-        rig.refused++;
         return;
     }
     Conn *conn = rig.conn;
