@@ -78,9 +78,10 @@ static bool measure(Lun *lun, GError **error)
 
 bool lun_measure_atomic(Lun *lun)
 {
-    size_t unit = MIN(aio_file_atomic_unit(lun->file), ARENA_BUFFER_MAX);
-    if (lun->spec.max_transfer > 0 && unit > lun->spec.max_transfer)
-        unit = 0;
+    size_t most = ARENA_BUFFER_MAX;
+    while (lun->spec.max_transfer > 0 && most > lun->spec.max_transfer)
+        most /= 2;
+    size_t unit = aio_file_atomic_unit(lun->file, most);
     unsigned blocks = (unsigned)(unit >> lun->block_shift);
     return __atomic_exchange_n(&lun->atomic_blocks, blocks, __ATOMIC_RELAXED) != blocks;
 }
