@@ -217,7 +217,7 @@ static void pass_noted(const GError *error, void *arg)
 static void pass_flushed(AioReq *req)
 {
     Operation *op = operation_of(req);
-    lun_shard_request_done(op->shard);
+    lun_shard_request_done(op->shard, req);
     if (req->res < 0)
         finish(op, (int)req->res);
     else if (++op->record.pass == op->record.spec.passes)
@@ -237,7 +237,7 @@ static void note_progress(Operation *op)
 static void piece_written(AioReq *req)
 {
     Operation *op = operation_of(req);
-    lun_shard_request_done(op->shard);
+    lun_shard_request_done(op->shard, req);
     if (req->res < 0 && req->res != -ERANGE) {
         finish(op, (int)req->res);
         return;
@@ -466,7 +466,7 @@ static void flush_gone(void *arg)
 static void flushed(AioReq *req)
 {
     Flush *flush = (Flush *)req; /* its first member */
-    lun_shard_request_done(flush->shard);
+    lun_shard_request_done(flush->shard, req);
     flush->done((int)req->res, flush->arg);
     loop_call(flush->shard->lun->main, flush_gone, flush->shard->lun);
     g_free(flush);

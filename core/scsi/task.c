@@ -39,6 +39,7 @@ static void init(Task *task)
         t->state = TRANSFER_IDLE;
         t->task = task;
         t->orphan = false;
+        t->hold = NULL;
         t->segment.iovcnt = 0;
         t->segment.len = 0;
         t->segment.waiting = false;
@@ -49,6 +50,7 @@ void task_submit(Task *task)
 {
     Nexus *nexus = task->nexus;
     init(task);
+    task->arrived = loop_now(nexus->loop);
     task->itl = nexus_itl(nexus, task->lun);
     task->command = command_find(task->cdb);
     nexus->tasks++;
@@ -193,27 +195,31 @@ static void count(const Task *task)
     if (!shard)
         return;
     LunStats *stats = &shard->stats;
+    LatencyOperation operation = LATENCY_OTHER;
     if (G_UNLIKELY(task->status != SCSI_GOOD && task->status != SCSI_CONDITION_MET))
         counter_add(&stats->errors, 1);
     switch (task->command ? task->command->kind : COMMAND_OTHER) {
     case COMMAND_READ:
         counter_add(&stats->reads, 1);
         counter_add(&stats->read_bytes, task->finished);
-        return;
+        operation = LATENCY_READ;
+        break;
     case COMMAND_WRITE:
         counter_add(&stats->writes, 1);
         counter_add(&stats->write_bytes, task->finished);
-        return;
+        operation = LATENCY_WRITE;
+        break;
     case COMMAND_FLUSH:
         counter_add(&stats->flushes, 1);
-        return;
+        break;
     case COMMAND_UNMAP:
         counter_add(&stats->unmaps, 1);
-        return;
+        break;
     case COMMAND_OTHER:
         counter_add(&stats->others, 1);
-        return;
+        break;
     }
+    latency_answered(&shard->latency, latency_series(operation, task->finished), task->arrived);
 }
 
 static void respond(Task *task, Transfer *last)
