@@ -264,8 +264,8 @@ static void test_wrong_fixed_groups(void **state)
 {
     (void)state;
     static const Case cases[] = {
-        {"[deamon]\n", "f:1: [deamon]: no such group; there are [daemon], [memory], [alpha], "
-                       "[beta], [target NAME], [port-group NAME/NUMBER] and [lun "
+        {"[deamon]\n", "f:1: [deamon]: no such group; there are [daemon], [memory], [metrics], "
+                       "[alpha], [beta], [target NAME], [port-group NAME/NUMBER] and [lun "
                        "NAME/NUMBER]; is [daemon] meant?"},
         {"[daemon]\nio-loop=1\n", "f:2: [daemon] io-loop=1: no such key here; is io-loops meant?"},
         {"[memory]\nzzzzzzzz=1\n", "f:2: [memory] zzzzzzzz=1: no such key here; there are: arena, "
