@@ -111,6 +111,8 @@ const Command commands[] = {
      {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_overwrite_run},
     {0x48, true, 0x1f, 10, SANITIZES, COMMAND_OTHER, "SANITIZE (EXIT FAILURE MODE)",
      {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_exit_failure_run},
+    {0x4c, false, 0, 10, C | STANDBY | UNREADY, COMMAND_OTHER, "LOG SELECT",
+     {0, 0x02, 0xff, 0xff, 0, 0, 0, FF2, 0}, log_select_run},
     {0x4d, false, 0, 10, R | STANDBY | UNREADY | DURING, COMMAND_OTHER, "LOG SENSE",
      {0, 0, 0xff, 0xff, 0, FF2, FF2, 0}, log_sense_run},
     {0x55, false, 0, 10, C | STANDBY, COMMAND_OTHER, "MODE SELECT (10)",
