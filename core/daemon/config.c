@@ -2,9 +2,9 @@
 /* The file as a whole: its groups in order, then what must hold between them. */
 #include "core/daemon/config.h"
 
+#include "core/base/address.h"
 #include "core/daemon/config_groups.h"
 #include "core/daemon/config_text.h"
-#include "core/daemon/metrics_http.h"
 
 #include <gio/gio.h>
 #include <string.h>
@@ -97,11 +97,12 @@ static void read_memory(const ConfigReader *reader, Config *config)
 
 static void read_metrics(const ConfigReader *reader, Config *config)
 {
-    MetricsAddress address;
-    g_autoptr(GError) error = NULL;
+    struct sockaddr_storage address;
     config->metrics_listen = config_reader_string(reader, "metrics", "listen");
-    if (config->metrics_listen && !metrics_parse_address(config->metrics_listen, &address, &error))
-        config_reader_complain(reader, "metrics", "listen", "%s", error->message);
+    if (config->metrics_listen && !address_parse(config->metrics_listen, &address))
+        config_reader_complain(reader, "metrics", "listen",
+                               "must be a numeric address with a port, as in 127.0.0.1:9810 or "
+                               "[::1]:9810");
 }
 
 static void add_target(const ConfigReader *reader, Config *config, ConfigTarget *target)

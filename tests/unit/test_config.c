@@ -264,9 +264,10 @@ static void test_wrong_fixed_groups(void **state)
 {
     (void)state;
     static const Case cases[] = {
-        {"[deamon]\n", "f:1: [deamon]: no such group; there are [daemon], [memory], [alpha], "
-                       "[beta], [target NAME], [port-group NAME/NUMBER] and [lun "
-                       "NAME/NUMBER]; is [daemon] meant?"},
+        {"[deamon]\n",
+         "f:1: [deamon]: no such group; there are [daemon], [memory], [metrics], [alpha], "
+         "[beta], [target NAME], [port-group NAME/NUMBER] and [lun "
+         "NAME/NUMBER]; is [daemon] meant?"},
         {"[daemon]\nio-loop=1\n", "f:2: [daemon] io-loop=1: no such key here; is io-loops meant?"},
         {"[memory]\nzzzzzzzz=1\n", "f:2: [memory] zzzzzzzz=1: no such key here; there are: arena, "
                                    "arena-initial, recv-memory, hugepages"},
@@ -295,6 +296,13 @@ static void test_wrong_fixed_groups(void **state)
          "f:2: [memory] recv-memory=60M: must be auto or " SIZES "1M to 32M" SUFFIX},
         {"[memory]\nhugepages=maybe\n",
          "f:2: [memory] hugepages=maybe: must be one of: auto, on, off"},
+        {"[metrics]\nlisten=9810\n", "f:2: [metrics] listen=9810: must be a numeric address with a "
+                                     "port, as in 127.0.0.1:9810 or [::1]:9810"},
+        {"[metrics]\nlisten=::1:9810\n",
+         "f:2: [metrics] listen=::1:9810: must be a numeric address "
+         "with a port, as in 127.0.0.1:9810 or [::1]:9810"},
+        {"[metrics]\nlisten=[::1]:0\n", "f:2: [metrics] listen=[::1]:0: must be a numeric address "
+                                        "with a port, as in 127.0.0.1:9810 or [::1]:9810"},
         {"[alpha]\nlisten=3260\n",
          "f:2: [alpha] listen=3260: 3260 is no address to listen on; write ADDRESS:PORT or "
          "[ADDRESS]:PORT, with numbers, and perhaps ,GROUP"},
