@@ -297,7 +297,7 @@ static void *alloc_after_joining(Arena *arena, size_t size, int flags)
 
 void *arena_alloc(Arena *arena, size_t size)
 {
-    g_assert(size > 0 && size <= ARENA_BUFFER_MAX);
+    g_assert(size > 0 && size <= ARENA_BLOCK_MAX);
     LoopSlot *slot = own_slot(arena);
     int flags =
         MALLOCX_ARENA(arena->index) | MALLOCX_ALIGN(alignment_of(size)) | tcache_flags(arena, slot);

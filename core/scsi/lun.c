@@ -167,6 +167,7 @@ static void lun_free(Lun *lun)
 {
     g_assert(g_queue_is_empty(&lun->claims));
     aio_file_close(lun->file);
+    operation_free(lun->operation.interrupted);
     reserve_close(lun);
     pthread_mutex_destroy(&lun->lock);
     g_free(lun->shards);
@@ -191,8 +192,10 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     pthread_mutex_init(&lun->lock, NULL);
     name_lun(lun, spec);
     if (load_state(lun, error) && reserve_open(lun, error) && open_store(lun, error) &&
-        measure(lun, error) && find_zeros(lun, error) && make_shards(lun, error))
+        measure(lun, error) && find_zeros(lun, error) && make_shards(lun, error)) {
+        operation_resume(lun);
         return lun;
+    }
     lun_free(lun);
     return NULL;
 }
