@@ -9,9 +9,10 @@
 typedef struct Client Client;
 
 typedef enum {
-    CLIENT_ERROR_NO_DAEMON, /* no bus, or nobody of the name on it */
-    CLIENT_ERROR_NOT_FOUND, /* no such target, LUN or session */
-    CLIENT_ERROR_REFUSED,   /* by the daemon or the bus's policy */
+    CLIENT_ERROR_NO_DAEMON,   /* no bus, or nobody of the name on it */
+    CLIENT_ERROR_NOT_FOUND,   /* no such target, LUN or session */
+    CLIENT_ERROR_REFUSED,     /* by the daemon or the bus's policy */
+    CLIENT_ERROR_INTERRUPTED, /* by a signal */
 } ClientError;
 #define CLIENT_ERROR client_error_quark()
 GQuark client_error_quark(void);

@@ -50,6 +50,49 @@ start_rxe() {
 	wait_for 5 grep -q ACTIVE "/sys/class/infiniband/rxe$n/ports/1/state" || die "rxe$n is not active"
 }
 
+# start_cable N: network N with a cable: the initiators have an interface of their own, riN with 10.9.N.2 and the
+# device rxiN, and a switch is between it and rdN. cable_pull N, cable_plug N: its port on that switch goes down and
+# up, as frames are lost and carriers go when somebody pulls a cable. (Taking rdN itself down is no test: for want of
+# a route rxe then puts the queue pair of the connection manager into error, for good, as seen with Linux 6.1.)
+start_cable() {
+	local n=$1 end key
+	modprobe -a veth bridge
+	ip link add "sw$n" type bridge
+	for end in rd ri; do
+		ip link add "$end$n" mtu 4200 type veth peer name "sw$end$n" mtu 4200
+		ip link set "sw$end$n" master "sw$n" up
+		ip link set "$end$n" up
+		# One processor for each port: frames that overtake each other count as lost.
+		echo 1 | tee "/sys/class/net/$end$n/queues/rx-0/rps_cpus" >"/sys/class/net/sw$end$n/queues/rx-0/rps_cpus"
+		for key in accept_local=1 rp_filter=0 arp_ignore=1; do
+			echo "${key#*=}" >"/proc/sys/net/ipv4/conf/$end$n/${key%=*}"
+		done
+	done
+	echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter
+	# Room for bursts: rxe repeats what registers memory when it repeats what was lost, and that fails.
+	echo 100000 >/proc/sys/net/core/netdev_max_backlog
+	ip link set "sw$n" mtu 4200 up
+	ip addr add "10.9.$n.1/32" dev "rd$n"
+	ip addr add "10.9.$n.2/32" dev "ri$n"
+	# Both ends are ours, and yet packets take the wire: only what came by it may be local.
+	ip rule add pref 1 iif "rd$n" lookup local
+	ip rule add pref 1 iif "ri$n" lookup local
+	ip rule add pref 2 to "10.9.$n.0/24" lookup "1$n"
+	ip route add "10.9.$n.1/32" dev "ri$n" src "10.9.$n.2" table "1$n"
+	ip route add "10.9.$n.2/32" dev "rd$n" src "10.9.$n.1" table "1$n"
+	if ip rule show pref 0 | grep -q local; then
+		ip rule add pref 10 lookup local
+		ip rule del pref 0
+	fi
+	modprobe -a rdma_rxe ib_uverbs rdma_ucm ib_umad
+	rdma link add "rxe$n" type rxe netdev "rd$n"
+	rdma link add "rxi$n" type rxe netdev "ri$n"
+	wait_for 5 grep -q ACTIVE "/sys/class/infiniband/rxe$n/ports/1/state" || die "rxe$n is not active"
+	wait_for 5 grep -q ACTIVE "/sys/class/infiniband/rxi$n/ports/1/state" || die "rxi$n is not active"
+}
+cable_pull() { ip link set "swri$1" down; }
+cable_plug() { ip link set "swri$1" up; }
+
 start_iscsid() {
 	modprobe -a ib_iser iscsi_tcp sd_mod sg
 	mkdir -p /run/lock/iscsi /etc/iscsi/nodes
@@ -115,15 +158,16 @@ iscsi_logout() { iscsiadm -m node -T "${1:-$iqn}" -u && iscsiadm -m node -T "${1
 start_srp() {
 	if [ -d /sys/module/ib_srp ]; then modprobe -r ib_srp || return; fi
 	modprobe -a sd_mod sg && modprobe ib_srp "$@"
-	wait_for 5 test -e /sys/class/infiniband_srp/srp-rxe0-1/add_target || die "no ib_srp"
+	wait_for 5 sh -c 'ls /sys/class/infiniband_srp/*/add_target' || die "no ib_srp"
 }
 
 # srp_login [,OPTION=VALUE... [N]]: a session of the kernel's initiator with $iqn through network N (0); its disks
 # in $disks.
 srp_login() {
-	local port n=${2:-0}
+	local port n=${2:-0} by=rxe
 	port=$(srp_port) || return
-	new_disks sh -c "echo $port,dest=10.9.$n.1:5555${1:-} >/sys/class/infiniband_srp/srp-rxe$n-1/add_target"
+	[ ! -e "/sys/class/infiniband/rxi$n" ] || by=rxi
+	new_disks sh -c "echo $port,dest=10.9.$n.1:5555${1:-} >/sys/class/infiniband_srp/srp-$by$n-1/add_target"
 }
 # The target port as add_target wants it; of the only target.
 srp_port() {
@@ -146,6 +190,7 @@ no_sessions() { [ "$(sessions)" = 0 ]; }
 # lun_of DISK: the number of the LUN that it is.
 lun_of() { readlink "/sys/block/$1/device" | sed 's/.*://'; }
 sg_of() { echo "/dev/$(ls "/sys/block/${1##*/}/device/scsi_generic")"; }
+lun_of() { ls "/sys/block/${1##*/}/device/scsi_disk" | cut -d: -f4; }
 
 # fio_verify DISK [MB]: random mixed sizes, checked by checksums.
 fio_verify() {

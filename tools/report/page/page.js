@@ -143,7 +143,8 @@ function intervals(names, rows) {
 		height: 60 + 50 * rows.length,
 		marginLeft: 8,
 		x: {label: "Ratio of IOPS to the baseline", type: "log", grid: true, ticks: 5, tickFormat: "~r",
-			domain: d3.extent([0.95, 1.05, ...rows.flatMap((r) => [r.low * 0.95, r.high * 1.05])])},
+			domain: d3.extent([0.95, 1.05, ...rows.flatMap((r) => [r.low * 0.95, r.high * 1.05].map((end) => Math.min(Math.max(end, 0.01), 100)))]),
+			clamp: true},
 		y: {domain: rows.map((r) => r.name), axis: null},
 		color: paint(names),
 		marks: [
