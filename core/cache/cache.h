@@ -68,6 +68,7 @@ typedef struct CacheHold CacheHold;
 struct CacheHold {
     void (*woken)(CacheHold *hold); /* set by the owner before the first step; not called inside */
     void *owner;                    /* the owner's */
+    size_t len;                     /* bytes asked for */
     struct {
         uint64_t offset, len;    /* whole units */
         const struct iovec *iov; /* of that length; until the next step */

@@ -83,6 +83,7 @@ CacheHold *cache_hold_new(CacheLane *lane, uint64_t offset, size_t len, unsigned
     if (*list)
         *list = state->next;
     lane->out++;
+    state->hold.len = len;
     state->offset = offset;
     state->end = offset + len;
     state->at = first;

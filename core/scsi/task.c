@@ -39,6 +39,7 @@ static void init(Task *task)
         t->state = TRANSFER_IDLE;
         t->task = task;
         t->orphan = false;
+        t->hold = NULL;
         t->segment.iovcnt = 0;
         t->segment.len = 0;
         t->segment.waiting = false;
