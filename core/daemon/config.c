@@ -20,6 +20,8 @@
 const char *const config_hugepages[] = {
     [ARENA_HUGE_AUTO] = "auto", [ARENA_HUGE_ON] = "on", [ARENA_HUGE_OFF] = "off", NULL};
 
+#define ADMITTED_PERCENT 85 /* of the arena; the rest is for what is lost between pieces */
+
 static const char *const daemon_keys[] = {
     "io-loops", "poll-us", "bus", "state-dir", "secrets", "tmf-timeout", "copy-between-targets",
     NULL};
@@ -91,6 +93,12 @@ static void read_memory(const ConfigReader *reader, Config *config)
         config_reader_choice(reader, "memory", "hugepages", config_hugepages, ARENA_HUGE_AUTO);
     config->recv_memory = config_reader_size(reader, "memory", "recv-memory", "auto", arena / 4,
                                              RECV_MEMORY_MIN, arena / 2);
+}
+
+size_t config_admitted(const Config *config)
+{
+    size_t chunks = (config->arena.limit + ARENA_CHUNK_SIZE - 1) >> ARENA_CHUNK_SHIFT;
+    return (chunks << ARENA_CHUNK_SHIFT) / 100 * ADMITTED_PERCENT - config->recv_memory;
 }
 
 static void add_target(const ConfigReader *reader, Config *config, ConfigTarget *target)
