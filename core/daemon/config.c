@@ -21,6 +21,8 @@
 const char *const config_hugepages[] = {
     [ARENA_HUGE_AUTO] = "auto", [ARENA_HUGE_ON] = "on", [ARENA_HUGE_OFF] = "off", NULL};
 
+#define ADMITTED_PERCENT 85 /* of the arena; the rest is for what is lost between pieces */
+
 static const char *const daemon_keys[] = {
     "io-loops", "poll-us", "bus", "state-dir", "secrets", "tmf-timeout", "copy-between-targets",
     NULL};
@@ -103,6 +105,12 @@ static void read_metrics(const ConfigReader *reader, Config *config)
         config_reader_complain(reader, "metrics", "listen",
                                "must be a numeric address with a port, as in 127.0.0.1:9810 or "
                                "[::1]:9810");
+}
+
+size_t config_admitted(const Config *config)
+{
+    size_t chunks = (config->arena.limit + ARENA_CHUNK_SIZE - 1) >> ARENA_CHUNK_SHIFT;
+    return (chunks << ARENA_CHUNK_SHIFT) / 100 * ADMITTED_PERCENT - config->recv_memory;
 }
 
 static void add_target(const ConfigReader *reader, Config *config, ConfigTarget *target)
