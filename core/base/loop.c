@@ -268,6 +268,11 @@ void loop_flushed_cancel(Loop *loop, LoopFlush *flush)
         }
 }
 
+static bool has_queued(const Loop *loop)
+{
+    return loop->flush_head || loop->flushed;
+}
+
 static void run_flushed(Loop *loop)
 {
     LoopFlush *flush;
@@ -342,7 +347,7 @@ static bool arm_and_look_again(Loop *loop)
     counter_add(&loop->counters.sleeps, 1);
     arm_pollers(loop);
     loop->now = 0;
-    return poll_pollers(loop) > 0 || loop->flush_head;
+    return poll_pollers(loop) > 0 || has_queued(loop);
 }
 
 static void run_rounds(Loop *loop)
@@ -371,13 +376,13 @@ static gboolean source_prepare(GSource *source, gint *timeout)
 {
     Loop *loop = ((DataSource *)source)->loop;
     *timeout = -1;
-    return loop->again || loop->flush_head;
+    return loop->again || has_queued(loop);
 }
 
 static gboolean source_check(GSource *source)
 {
     DataSource *data = (DataSource *)source;
-    return data->loop->again || data->loop->flush_head ||
+    return data->loop->again || has_queued(data->loop) ||
            g_source_query_unix_fd(source, data->fd_tag) != 0;
 }
 
@@ -469,7 +474,7 @@ void loop_free(Loop *loop)
         current = NULL;
     }
     compact_pollers(loop);
-    g_assert(loop->pollers->len == 0 && loop->n_fds == 0 && !loop->flush_head);
+    g_assert(loop->pollers->len == 0 && loop->n_fds == 0 && !has_queued(loop));
     g_source_destroy(loop->source);
     g_source_unref(loop->source);
     g_main_context_unref(loop->context);

@@ -41,8 +41,20 @@ void cache_free(Cache *cache);
  * not any more. False with error when the arena has not so much: it stays as it was. Loop 0. */
 bool cache_resize(Cache *cache, size_t size, GError **error);
 size_t cache_size(const Cache *cache); /* bytes; MT-SAFE */
+static inline size_t cache_blocks(uint64_t size)
+{
+    return (size_t)(size / CACHE_BLOCK) + (size % CACHE_BLOCK > 0);
+}
+/* What a cache of this size takes of what commands may have; bytes. */
+static inline size_t cache_cost(uint64_t size)
+{
+    return cache_blocks(size) * (CACHE_BLOCK + 4096); /* as arena_cost() has it */
+}
 /* Whether a slot may have this size. */
-bool cache_slot_valid(uint64_t slot);
+static inline bool cache_slot_valid(uint64_t slot)
+{
+    return slot >= CACHE_UNIT && slot <= CACHE_SLOT_MAX && (slot & (slot - 1)) == 0;
+}
 
 /* --- reads ------------------------------------------------------------------------------------ */
 

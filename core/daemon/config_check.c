@@ -2,6 +2,7 @@
 /* What is wrong only between keys and groups: one file, or one name on the wire, in two LUNs; what
  * transports find in several keys. */
 #include "core/daemon/config_groups.h"
+#include "core/daemon/config_text.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -56,8 +57,31 @@ static void check_lun(const ConfigReader *reader, GHashTable *owners, const Conf
         claim_names(reader, owners, lun);
 }
 
+/* Caches have their blocks of the arena for good, beside what commands need. */
+static void check_caches(const ConfigReader *reader, const Config *config)
+{
+    size_t left = memory_spare(config_admitted(config));
+    for (guint i = 0; i < config->targets->len; i++) {
+        const ConfigTarget *target = config->targets->pdata[i];
+        for (guint k = 0; k < target->luns->len; k++) {
+            const ConfigLun *lun = target->luns->pdata[k];
+            size_t cost = cache_cost(lun->spec.cache_size);
+            if (cost > left) {
+                g_autofree char *arena = text_from_size(config->arena.limit);
+                config_reader_complain(reader, lun->group, "cache",
+                                       "the caches need more of the arena than commands can spare: "
+                                       "of arena=%s, %zuM are left for this one",
+                                       arena, left >> 20);
+                return;
+            }
+            left -= cost;
+        }
+    }
+}
+
 void config_check_luns(const ConfigReader *reader, const Config *config)
 {
+    check_caches(reader, config);
     g_autoptr(GHashTable) owners = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < config->targets->len; i++) {
         const ConfigTarget *target = config->targets->pdata[i];

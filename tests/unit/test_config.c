@@ -295,6 +295,13 @@ static void test_wrong_fixed_groups(void **state)
          "f:2: [memory] recv-memory=60M: must be auto or " SIZES "1M to 32M" SUFFIX},
         {"[memory]\nhugepages=maybe\n",
          "f:2: [memory] hugepages=maybe: must be one of: auto, on, off"},
+        {"[metrics]\nlisten=9810\n", "f:2: [metrics] listen=9810: must be a numeric address with a "
+                                     "port, as in 127.0.0.1:9810 or [::1]:9810"},
+        {"[metrics]\nlisten=::1:9810\n",
+         "f:2: [metrics] listen=::1:9810: must be a numeric address "
+         "with a port, as in 127.0.0.1:9810 or [::1]:9810"},
+        {"[metrics]\nlisten=[::1]:0\n", "f:2: [metrics] listen=[::1]:0: must be a numeric address "
+                                        "with a port, as in 127.0.0.1:9810 or [::1]:9810"},
         {"[alpha]\nlisten=3260\n",
          "f:2: [alpha] listen=3260: 3260 is no address to listen on; write ADDRESS:PORT or "
          "[ADDRESS]:PORT, with numbers, and perhaps ,GROUP"},

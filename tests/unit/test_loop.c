@@ -312,6 +312,59 @@ static void cancelled_flush_does_not_run(void **state)
     assert_int_equal(flush_runs, 1);
 }
 
+/* --- after the flushes, and the time ---------------------------------------------------------- */
+
+typedef struct {
+    LoopFlush flush, flushed, cancelled;
+    unsigned flushes; /* when `flushed` ran */
+    uint64_t before, again, after;
+    sem_t done;
+} Round;
+
+static void flush_of_round(LoopFlush *flush)
+{
+    Round *round = (Round *)((char *)flush - offsetof(Round, flush));
+    round->again = loop_now(the_loop);
+    flush_runs++;
+}
+
+static void end_of_round(LoopFlush *flush)
+{
+    Round *round = (Round *)((char *)flush - offsetof(Round, flushed));
+    round->flushes = flush_runs;
+    round->after = loop_now(the_loop);
+    sem_post(&round->done);
+}
+
+static void begin_round(void *arg)
+{
+    Round *round = arg;
+    round->before = loop_now(the_loop);
+    loop_flushed_later(the_loop, &round->flushed);
+    loop_flushed_later(the_loop, &round->flushed);
+    loop_flushed_later(the_loop, &round->cancelled);
+    loop_flushed_cancel(the_loop, &round->cancelled);
+    loop_flush_later(the_loop, &round->flush);
+}
+
+static void round_has_one_time_and_an_end(void **state)
+{
+    (void)state;
+    the_loop = loop_new(1, &sleepy);
+    Round round = {.flush = {flush_of_round}, .flushed = {end_of_round}};
+    sem_init(&round.done, 0, 0);
+    flush_runs = 0;
+    loop_call(the_loop, begin_round, &round);
+    wait_for(&round.done);
+    loop_free(the_loop);
+    assert_int_equal(round.flushes, 1); /* all flushes came before */
+    assert_true(round.before > 0);
+    assert_true(round.before == round.again);
+    assert_true(round.after > round.before);
+    assert_int_equal(sem_trywait(&round.done), -1); /* it ran once */
+    sem_destroy(&round.done);
+}
+
 /* --- idle --------------------------------------------------------------------------------------
  */
 
@@ -353,6 +406,7 @@ int main(void)
         cmocka_unit_test(removed_fd_is_not_served),
         cmocka_unit_test(what_a_socket_asked_is_polled_in_its_round),
         cmocka_unit_test(cancelled_flush_does_not_run),
+        cmocka_unit_test(round_has_one_time_and_an_end),
         cmocka_unit_test_prestate(idle_loop_does_not_turn, (void *)&sleepy),
         cmocka_unit_test_prestate(idle_loop_does_not_turn, (void *)&polling),
     };
