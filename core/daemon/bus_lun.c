@@ -131,6 +131,8 @@ static gboolean get_statistics(RtgtLun1 *interface, GDBusMethodInvocation *invoc
         {"CacheCopiesOnWrite", s.cache.copies_on_write},
         {"CacheSlots", s.cache.used},
         {"CachePinned", s.cache.pinned},
+        {"CacheReadaheadUseful", s.cache.ahead_useful},
+        {"CacheReadaheadWasted", s.cache.ahead_wasted},
         {"CacheDirty", 0}, /* it is written through */
     };
     rtgt_lun1_complete_get_statistics(interface, invocation,
@@ -274,7 +276,7 @@ GDBusObjectSkeleton *bus_lun_object(Manager *manager, ExportLun *lun)
                  "read-only", (gboolean)spec->read_only, "removable", (gboolean)spec->removable,
                  "max-transfer", spec->max_transfer, "serial", spec->serial, "naa", naa, "thin",
                  config_thin[spec->thin], "cache-mode", "write-through", "cache-slot",
-                 spec->cache_slot, NULL);
+                 spec->cache_slot, "readahead", (gboolean)spec->readahead, NULL);
     show_engine(interface, lun);
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), lun);
     g_signal_connect(interface, "handle-clear-sync-error", G_CALLBACK(clear_sync_error), lun);
