@@ -126,6 +126,8 @@ void cache_add_stats(Cache *cache, CacheStats *out)
         pthread_mutex_lock(&shard->lock);
         out->evictions += shard->evictions;
         out->copies_on_write += shard->copies_on_write;
+        out->ahead_useful += shard->ahead_useful;
+        out->ahead_wasted += shard->ahead_wasted;
         out->used += shard->used;
         out->pinned += shard->pinned;
         pthread_mutex_unlock(&shard->lock);

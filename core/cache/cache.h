@@ -65,6 +65,7 @@ void cache_lane_free(CacheLane *lane); /* NULL is allowed */
 enum {
     CACHE_NO_ADMISSION = 1u << 0, /* answer from what is there, but make no slot */
     CACHE_NO_USE = 1u << 1,       /* one of a stream: not a sign that it is wanted again */
+    CACHE_AHEAD = 1u << 2,        /* nobody has asked for it: counted by its use */
 };
 
 typedef enum {
@@ -117,6 +118,7 @@ typedef struct {
     uint64_t hits, misses, waits, bypasses; /* reads; waits are of the misses */
     uint64_t hit_bytes;                     /* answered by hits */
     uint64_t evictions, copies_on_write;    /* slots */
+    uint64_t ahead_useful, ahead_wasted;    /* slots read ahead that were used, or not */
     uint64_t size, used, pinned;            /* now: bytes, slots, slots */
 } CacheStats;
 /* Adds to *out. MT-SAFE. */

@@ -278,7 +278,7 @@ GDBusObjectSkeleton *bus_lun_object(Manager *manager, ExportLun *lun)
                  "read-only", (gboolean)spec->read_only, "removable", (gboolean)spec->removable,
                  "max-transfer", spec->max_transfer, "serial", spec->serial, "naa", naa, "thin",
                  config_thin[spec->thin], "cache-mode", "write-through", "cache-slot",
-                 spec->cache_slot, NULL);
+                 spec->cache_slot, "readahead", (gboolean)spec->readahead, NULL);
     show_engine(interface, lun);
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), lun);
     g_signal_connect(interface, "handle-get-latency", G_CALLBACK(get_latency), lun);

@@ -14,7 +14,7 @@ static const char *const own_keys[] = {
     "path",   "size",       "create",     "engine",      "engine-options",
     "mode",   "block-size", "read-only",  "write-cache", "max-transfer",
     "serial", "naa",        "thin",       "removable",   "physical-block-size",
-    "cache",  "cache-mode", "cache-slot", NULL,
+    "cache",  "cache-mode", "cache-slot", "readahead",   NULL,
 };
 static const char *const block_sizes[] = {"512", "4096", NULL};
 
@@ -151,6 +151,7 @@ static void read_cache(const ConfigReader *reader, const char *group, LunSpec *s
     if (!cache_slot_valid(slot))
         config_reader_complain(reader, group, "cache-slot", "must be a power of two, 4K to 256K");
     spec->cache_slot = (unsigned)slot;
+    spec->readahead = config_reader_bool(reader, group, "readahead", true);
     if (config_reader_choice(reader, group, "cache-mode", modes, 0) > 0)
         config_reader_complain(reader, group, "cache-mode",
                                "this version has no write-back cache: take write-through");

@@ -42,6 +42,8 @@ const LunCounter lun_counters[] = {
     COUNTER("CacheCopiesOnWrite", cache.copies_on_write),
     GAUGE("CacheSlots", cache.used),
     GAUGE("CachePinned", cache.pinned),
+    COUNTER("CacheReadaheadUseful", cache.ahead_useful),
+    COUNTER("CacheReadaheadWasted", cache.ahead_wasted),
     {NULL, 0, false},
 };
 

@@ -186,6 +186,9 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     lun->spec.path = lun->path = g_strdup(spec->path);
     lun->memory = memory;
     lun->main = loop_self();
+    ArenaStats arena;
+    arena_get_stats(memory_arena(memory), &arena);
+    lun->arena = arena.limit;
     lun->loops = g_memdup2(loops, nloops * sizeof *loops);
     lun->nloops = nloops;
     pthread_mutex_init(&lun->lock, NULL);

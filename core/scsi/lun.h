@@ -36,6 +36,7 @@ typedef struct {
     uint64_t naa;          /* 0: derived */
     LunThin thin;
     uint64_t cache_size; /* bytes, see core/cache; 0: no cache */
+    bool readahead;      /* of sequential streams, into the cache */
     unsigned cache_slot; /* bytes; 0: the default */
     StateDir *state;     /* outlives the LUN; NULL: nothing can be kept over a restart */
 } LunSpec;

@@ -40,6 +40,7 @@ struct Model {
     Running running[DEPTH];
     uint64_t zones; /* of the size that the LUN has, or is getting */
     bool changing;
+    uint64_t next; /* block of a sequential reader */
     uint64_t good, failed, changes;
 };
 
@@ -191,6 +192,8 @@ static void check_end(const Running *r)
         return;
     }
     model->good++;
+    if (r->zone >= model->zones) /* answered before it was cut off */
+        return;
     if (r->reads && memcmp(cmd->in->data, model->store + r->offset, cmd->in->len) != 0)
         fail_msg("a read at %" PRIu64 " is not what the store has", r->offset);
 }
@@ -210,7 +213,6 @@ static void end_commands(void)
 
 static bool take_zone(Running *r)
 {
-    r->zone = any(4) ? any(4) : any(ZONES);
     if (model->writers[r->zone] > 0 || (r->writes && model->readers[r->zone] > 0))
         return false;
     *(r->writes ? &model->writers[r->zone] : &model->readers[r->zone]) += 1;
@@ -269,11 +271,20 @@ static void begin_command(Running *r)
                                       0x8a, 0x93, 0x42, 0x89, 0x8b, 0x91};
     static const uint8_t bits[] = {0, 0, 0, 0x08, 0x10};
     uint8_t opcode = opcodes[any(sizeof opcodes)], cdb[16];
-    *r = (Running){.reads = opcode == 0x88, .writes = opcode != 0x88};
-    if (!take_zone(r))
-        return;
     uint32_t first = any(2) ? any(ZONE / 8) * 8 : any(ZONE);
     uint32_t blocks = any(2) ? MIN(8, ZONE - first) : 1 + any(ZONE - first);
+    *r = (Running){.reads = opcode == 0x88, .writes = opcode != 0x88};
+    r->zone = any(4) ? any(4) : any(ZONES);
+    bool sequential = r->reads && any(2);
+    if (sequential) {
+        r->zone = (unsigned)(model->next / ZONE) % ZONES;
+        first = model->next % ZONE;
+        blocks = 32;
+    }
+    if (!take_zone(r))
+        return;
+    if (sequential)
+        model->next = any(100) ? model->next + blocks : any(ZONES) * ZONE;
     uint64_t lba = (uint64_t)r->zone * ZONE + first;
     r->offset = lba * BLOCK;
     cdb_rw16(cdb, opcode, lba, blocks);
@@ -372,6 +383,7 @@ static bool is_busy(void)
 
 static void spec_of_model(LunSpec *spec)
 {
+    spec->readahead = true;
     spec->size = STORE;
     spec->engine = &engines[0];
 }
@@ -405,11 +417,12 @@ static void commands_against_the_store(void **state)
     lun_get_stats(model->scsi->lun, &stats);
     print_message("%" PRIu64 " commands, %" PRIu64 " failed, %" PRIu64 " changes; hits %" PRIu64
                   ", misses %" PRIu64 ", waits %" PRIu64 ", bypasses %" PRIu64
-                  ", evictions %" PRIu64 ", copies on write %" PRIu64 "\n",
+                  ", evictions %" PRIu64 ", read ahead %" PRIu64 " and in vain %" PRIu64 "\n",
                   model->good + model->failed, model->failed, model->changes, stats.cache.hits,
                   stats.cache.misses, stats.cache.waits, stats.cache.bypasses,
-                  stats.cache.evictions, stats.cache.copies_on_write);
+                  stats.cache.evictions, stats.cache.ahead_useful, stats.cache.ahead_wasted);
     assert_true(stats.cache.hits && stats.cache.misses && stats.cache.waits);
+    assert_true(stats.cache.ahead_useful > 0);
     assert_true(stats.cache.bypasses && stats.cache.evictions && stats.cache.pinned == 0);
     scsi_close_nexus(model->nexuses[1]);
     scsi_free(model->scsi);
@@ -423,6 +436,12 @@ static void commands_against_the_store(void **state)
 static void cached(LunSpec *spec)
 {
     spec->cache_size = 2 * MIB;
+}
+
+static void cached_ahead(LunSpec *spec)
+{
+    spec->cache_size = 2 * MIB;
+    spec->readahead = true;
 }
 
 static Cmd *begin_read(Scsi *s, uint64_t lba, uint32_t blocks)
@@ -513,11 +532,54 @@ static void fua_goes_past(void **state)
     scsi_free(s);
 }
 
+/* After three reads the store is asked for what follows, and only then. */
+static void streams_are_read_ahead(void **state)
+{
+    Scsi *s = scsi_new(cached_ahead);
+    (void)state;
+    expect(s->nexus, CDB(0, 0, 0, 0, 0, 0), 0, SENSE_POWER_ON_RESET);
+    uint8_t cdb[16];
+    for (unsigned i = 0; i < 3; i++) {
+        cdb_rw16(cdb, 0x88, i * 8, 8);
+        assert_int_equal(stats_of(s).engine.submitted, i);
+        expect(s->nexus, cdb, 16, 4096, 0);
+    }
+    while (stats_of(s).engine.completed < 4)
+        g_main_context_iteration(NULL, TRUE);
+    for (unsigned i = 3; i < 16; i++) {
+        cdb_rw16(cdb, 0x88, i * 8, 8);
+        expect(s->nexus, cdb, 16, 4096, 0);
+    }
+    assert_int_equal(stats_of(s).cache.misses, 3);
+    assert_int_equal(stats_of(s).cache.hits, 13);
+    assert_true(stats_of(s).cache.ahead_useful > 0);
+    scsi_free(s);
+}
+
+/* A stream longer than half of the cache leaves the rest of it alone. */
+static void long_streams_are_not_admitted(void **state)
+{
+    Scsi *s = scsi_new(cached);
+    (void)state;
+    expect(s->nexus, CDB(0, 0, 0, 0, 0, 0), 0, SENSE_POWER_ON_RESET);
+    uint8_t cdb[16];
+    for (unsigned i = 0; i < 64; i++) {
+        cdb_rw16(cdb, 0x88, i * 128, 128);
+        expect(s->nexus, cdb, 16, 65536, 0);
+    }
+    assert_true(stats_of(s).cache.used <= 64);
+    assert_int_equal(stats_of(s).cache.evictions, 0);
+    assert_true(stats_of(s).cache.bypasses > 40);
+    scsi_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hits_are_sent_from_the_slot),
         cmocka_unit_test(fua_goes_past),
+        cmocka_unit_test(streams_are_read_ahead),
+        cmocka_unit_test(long_streams_are_not_admitted),
         cmocka_unit_test(commands_against_the_store),
     };
     return unit_run(tests);
