@@ -334,7 +334,7 @@ static void release_spares(Arena *arena, LoopSlot *slot)
 
 void *arena_alloc(Arena *arena, size_t size)
 {
-    g_assert(size > 0 && size <= ARENA_BUFFER_MAX);
+    g_assert(size > 0 && size <= ARENA_BLOCK_MAX);
     LoopSlot *slot = own_slot(arena);
     Spares *spares = spares_keep(size) ? own_spares(arena, slot) : NULL;
     void *buffer = spares ? spares_take(spares, size) : NULL;
