@@ -4,6 +4,7 @@
 
 #include "core/base/call_queue.h"
 #include "core/base/counter.h"
+#include "core/base/timers.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -33,6 +34,7 @@ struct Loop {
     GSource *source;
     int epoll_fd;
     CallQueue calls;
+    Timers timers;
 
     GPtrArray *pollers; /* LoopPoller; NULL: removed in this round */
     unsigned n_fds;     /* sockets, the pollers' fds not counted */
@@ -421,6 +423,7 @@ static Loop *loop_create(unsigned index, GMainContext *context, const LoopConfig
      * of its set and put it back around every turn, and wake itself up by an event fd each time. */
     g_source_set_can_recurse(loop->source, TRUE);
     g_source_attach(loop->source, context);
+    timers_init(&loop->timers, context);
     return loop;
 }
 
@@ -475,6 +478,7 @@ void loop_free(Loop *loop)
     }
     compact_pollers(loop);
     g_assert(loop->pollers->len == 0 && loop->n_fds == 0 && !has_queued(loop));
+    timers_deinit(&loop->timers);
     g_source_destroy(loop->source);
     g_source_unref(loop->source);
     g_main_context_unref(loop->context);
@@ -508,10 +512,7 @@ void loop_set_poll_us(Loop *loop, unsigned poll_us)
 
 GSource *loop_timer_start(Loop *loop, unsigned ms, GSourceFunc fn, void *arg)
 {
-    GSource *timer = g_timeout_source_new(ms);
-    g_source_set_callback(timer, fn, arg, NULL);
-    g_source_attach(timer, loop->context);
-    return timer;
+    return timers_start(&loop->timers, ms, fn, arg);
 }
 
 void loop_timer_stop(GSource **timer)

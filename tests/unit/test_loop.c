@@ -397,9 +397,64 @@ static void idle_loop_does_not_turn(void **state)
     assert_int_equal(after.turns, before.turns);
 }
 
+/* --- timers ------------------------------------------------------------------------------------
+ */
+
+static struct {
+    GSource *slow, *never, *chained;
+    char order[8];
+    sem_t done;
+} clocks;
+
+static gboolean tick(void *arg)
+{
+    strncat(clocks.order, arg, 1);
+    if (clocks.order[0] && clocks.order[1] && clocks.order[2])
+        sem_post(&clocks.done);
+    return G_SOURCE_REMOVE;
+}
+
+/* Ends another timer, and begins one that is due before the slow one. */
+static gboolean tick_and_change(void *arg)
+{
+    tick(arg);
+    loop_timer_stop(&clocks.never);
+    clocks.chained = loop_timer_start(loop_self(), 1, tick, "b");
+    return G_SOURCE_REMOVE;
+}
+
+static void start_clocks(void *arg)
+{
+    Loop *loop = loop_self();
+    clocks.slow = loop_timer_start(loop, 60, tick, "c");
+    clocks.never = loop_timer_start(loop, 40, tick, "x");
+    *(GSource **)arg = loop_timer_start(loop, 2, tick_and_change, "a");
+}
+
+static void stop_clocks(void *arg)
+{
+    loop_timer_stop(arg);
+    loop_timer_stop(&clocks.slow);
+    loop_timer_stop(&clocks.chained);
+}
+
+static void timers_run_when_due(void **state)
+{
+    (void)state;
+    GSource *first;
+    sem_init(&clocks.done, 0, 0);
+    the_loop = loop_new(1, &sleepy);
+    on_loop(the_loop, start_clocks, &first);
+    wait_for(&clocks.done);
+    on_loop(the_loop, stop_clocks, &first);
+    loop_free(the_loop);
+    assert_string_equal(clocks.order, "abc");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(timers_run_when_due),
         cmocka_unit_test(calls_of_each_thread_stay_in_order),
         cmocka_unit_test_prestate(no_completion_is_missed, (void *)&sleepy),
         cmocka_unit_test_prestate(no_completion_is_missed, (void *)&polling),
