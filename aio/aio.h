@@ -52,6 +52,8 @@ struct AioReq {
      * never written may count as one. Where the store cannot tell, all is data. */
     bool hole;
 
+    uint64_t begun; /* the caller's own */
+
     /* the engine's own */
     AioReq *next;
     uint64_t moved; /* bytes already transferred: short transfers are continued from here; EXTENT,

@@ -4,12 +4,14 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "tools/bench/load.h"
 #include "tools/bench/plan.h"
-#include "tools/bench/report.h"
+#include "tools/bench/run.h"
 #include "tools/bench/store.h"
+#include "tools/report/report_json.h"
+#include "tools/report/report_page.h"
+#include "tools/report/report_text.h"
 
 static void on_signal(int number)
 {
@@ -25,44 +27,13 @@ static void catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static void show_progress(const Plan *plan, int round, const Contender *contender)
+static bool show(const Plan *plan, const Report *report, GError **error)
 {
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[Kround %d of %d: %s, %s", round + 1, plan->rounds, contender->label,
-                plan_mode_name(contender->mode));
-}
+    g_autofree char *text = report_text(report);
 
-/* False when a contender could not run or had failed requests. */
-static bool run_one(const Plan *plan, Contender *contender, int round)
-{
-    Round *result = &contender->rounds[round];
-
-    show_progress(plan, round, contender);
-    if (contender->mode == AIO_BUFFERED && !plan->cold && !plan_writes(plan))
-        store_warm(plan);
-    int res = load_stopped ? 0 : load_run(plan, contender, (unsigned)round, result);
-    if (res == 0 && !result->errors)
-        return true;
-    fprintf(stderr, "%srtgt-bench: %s, %s: ", isatty(STDERR_FILENO) ? "\r\033[K" : "",
-            contender->label, plan_mode_name(contender->mode));
-    if (res < 0)
-        fprintf(stderr, "cannot be opened: %s\n", g_strerror(-res));
-    else
-        fprintf(stderr, "%" G_GUINT64_FORMAT " requests failed, the first with: %s\n",
-                result->errors, g_strerror(-result->first_error));
-    return false;
-}
-
-static bool run_rounds(const Plan *plan)
-{
-    bool ok = true;
-
-    for (int round = 0; round < plan->rounds && !load_stopped; round++)
-        for (unsigned i = 0; i < plan->contenders->len && !load_stopped; i++)
-            ok = run_one(plan, plan->contenders->pdata[i], round) && ok;
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
-    return ok;
+    fputs(text, stdout);
+    return (!plan->json || report_write_json(report, plan->json, error)) &&
+           (!plan->html || report_write_page(report, plan->html, error));
 }
 
 static int bench(Plan *plan, GError **error)
@@ -71,12 +42,12 @@ static int bench(Plan *plan, GError **error)
     int status = 1;
 
     if (store_open(&store, plan, error)) {
+        g_autoptr(Report) report = run_report(plan, &store);
         catch_signals();
-        status = run_rounds(plan) ? 0 : 1;
-        report_table(plan, stdout);
-        if (plan->json && !report_json(plan, plan->json, error))
+        status = run_plan(plan, report) ? 0 : 1;
+        if (!show(plan, report, error))
             status = 1;
-        if (load_stopped)
+        else if (load_stopped)
             status = 130;
     }
     store_close(&store);

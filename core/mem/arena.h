@@ -14,6 +14,8 @@
     ((size_t)256 << 10) /* the largest single buffer; longer data is a list \
                          */
 
+#define ARENA_BLOCK_MAX ((size_t)1 << 20) /* the same for caches */
+
 typedef struct Arena Arena;
 typedef enum { ARENA_HUGE_AUTO, ARENA_HUGE_ON, ARENA_HUGE_OFF } ArenaHuge;
 typedef struct {
@@ -33,7 +35,7 @@ void arena_free(Arena *arena); /* all buffers returned, all observers gone (asse
  * with error when the limit is reached or an observer refused. */
 bool arena_grow(Arena *arena, GError **error);
 
-/* A buffer of 1 .. ARENA_BUFFER_MAX bytes within one chunk, aligned to at least
+/* A buffer of 1 .. ARENA_BLOCK_MAX bytes within one chunk, aligned to at least
  * min(4096, size rounded up to a power of two); NULL when none is free now. MT-SAFE; loops use
  * their own jemalloc tcache. Contents are whatever was there: never send a byte not written. */
 void *arena_alloc(Arena *arena, size_t size);

@@ -20,7 +20,8 @@ typedef struct {
 
 struct Memory {
     Arena *arena;
-    size_t limit;
+    size_t all;          /* of the limit, what commands have when nobody else has taken some */
+    atomic_size_t limit; /* changed on loop 0, or made larger */
     atomic_size_t admitted;
     atomic_uint n_waiting;
     _Atomic uint64_t waits;
@@ -43,20 +44,26 @@ struct MemoryClient {
 
 /* --- taking and giving bytes ------------------------------------------------------------------ */
 
+static size_t left_of(size_t limit, size_t admitted)
+{
+    return admitted < limit ? limit - admitted : 0;
+}
+
 static void see_left(Memory *memory, size_t admitted)
 {
-    pool_mark_see(&memory->mark, admitted < memory->limit ? memory->limit - admitted : 0);
+    pool_mark_see(&memory->mark, left_of(atomic_load(&memory->limit), admitted));
 }
 
 static bool admit(Memory *memory, size_t cost)
 {
     size_t before = atomic_fetch_add(&memory->admitted, cost);
+    size_t limit = atomic_load(&memory->limit);
     /* One segment alone always fits, however small the limit was set. */
-    if (before + cost <= memory->limit || before == 0) {
+    if (before + cost <= limit || before == 0) {
         see_left(memory, before + cost);
         return true;
     }
-    pool_mark_fall(&memory->mark, before < memory->limit ? memory->limit - before : 0);
+    pool_mark_fall(&memory->mark, left_of(limit, before));
     atomic_fetch_sub(&memory->admitted, cost);
     return false;
 }
@@ -239,13 +246,32 @@ void segment_release(Segment *segment)
     }
 }
 
+/* --- caches ----------------------------------------------------------------------------------- */
+
+bool memory_take_away(Memory *memory, size_t size)
+{
+    size_t cost = arena_cost(size), limit = atomic_load(&memory->limit);
+    if (limit < cost || limit - cost < memory->all - memory_spare(memory->all))
+        return false;
+    atomic_fetch_sub(&memory->limit, cost);
+    return true;
+}
+
+void memory_give_back(Memory *memory, size_t size)
+{
+    atomic_fetch_add(&memory->limit, arena_cost(size));
+    if (atomic_load(&memory->n_waiting) > 0)
+        memory_retry(memory);
+}
+
 /* --- making and ending ------------------------------------------------------------------------ */
 
 Memory *memory_new(Arena *arena, size_t limit, Loop *const *loops, unsigned nloops)
 {
     Memory *memory = g_new0(Memory, 1);
     memory->arena = arena;
-    memory->limit = limit;
+    memory->all = limit;
+    atomic_init(&memory->limit, limit);
     memory->mark = (PoolMark){.low = limit / LOW_PART, .enough = limit / ENOUGH_PART};
     memory->n_loops = nloops;
     memory->loops = g_new0(MemoryLoop, nloops);
@@ -321,7 +347,7 @@ void memory_get_stats(Memory *memory, MemoryStats *out)
 {
     *out = (MemoryStats){
         .admitted = atomic_load(&memory->admitted),
-        .limit = memory->limit,
+        .limit = atomic_load(&memory->limit),
         .waiting = atomic_load(&memory->n_waiting),
         .waits = atomic_load(&memory->waits),
     };

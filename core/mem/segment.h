@@ -37,6 +37,16 @@ void memory_watch(Memory *memory, void (*fell)(void *arg, size_t left), void *ar
 void memory_retry(Memory *memory);
 Arena *memory_arena(Memory *memory);
 
+/* Caches have blocks of the arena for good: what one of `size` bytes costs is taken from the limit,
+ * so that commands never wait for it. False where they would be left with too little. Loop 0. */
+bool memory_take_away(Memory *memory, size_t size);
+void memory_give_back(Memory *memory, size_t size); /* MT-SAFE */
+/* How much of a limit caches may have, all together; bytes. */
+static inline size_t memory_spare(size_t limit)
+{
+    return limit - limit / 4;
+}
+
 #define MEMORY_ZEROS ARENA_BUFFER_MAX
 /* A buffer of MEMORY_ZEROS zeros in the arena, for everybody to send from and nobody to write to
  * (asserted by memory_free()). Made on first use; NULL: the arena has no room for it. Loop 0. */

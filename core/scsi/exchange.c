@@ -23,6 +23,7 @@ struct Exchange {
     AioMode mode;
     AioFile *file; /* the store in the new mode */
     uint64_t cut;  /* bytes the store is to have; 0: it keeps its size */
+    Cache *cache;  /* that the LUN is to have; NULL: none, or the one that is there */
     LunExchanged done;
     void *arg;
 
@@ -68,6 +69,8 @@ static void finish(Exchange *x)
             lun_attention(lun, SENSE_INQUIRY_DATA_CHANGED, NULL);
     }
     aio_file_close(unused);
+    if (x->error)
+        cache_free(x->cache);
     lun->exchange = NULL;
     x->done(lun, x->error, x->arg);
     g_clear_error(&x->error);
@@ -96,6 +99,8 @@ static void open_gate(void *arg)
         unused = shard->engine;
         pthread_mutex_lock(&shard->lun->lock);
         shard->engine = part->engine;
+        if (x->cache)
+            lun_shard_set_cache(shard, x->cache);
         pthread_mutex_unlock(&shard->lun->lock);
         shard->file = x->file;
     }
@@ -104,8 +109,14 @@ static void open_gate(void *arg)
     loop_call(shard->lun->main, part_opened, part);
 }
 
+/* The LUN has the cache before the first gate opens: who asks for statistics finds it. */
 static void open_gates(Exchange *x)
 {
+    if (x->cache && !x->error) {
+        pthread_mutex_lock(&x->lun->lock);
+        x->lun->cache = x->cache;
+        pthread_mutex_unlock(&x->lun->lock);
+    }
     x->phase = OPENING;
     loop_timer_stop(&x->timer);
     for_all_parts(x, open_gate);
@@ -220,6 +231,7 @@ static void begin(const Exchange *wanted, unsigned drain_timeout_ms)
     g_autoptr(GError) error = prepare(x);
     if (error) {
         aio_file_close(x->file);
+        cache_free(x->cache);
         x->done(lun, error, x->arg);
         g_free(x);
         return;
@@ -236,6 +248,36 @@ void lun_set_engine(Lun *lun, const AioEngine *engine, const AioParams *params, 
     const Exchange x = {
         .lun = lun, .engine = engine, .params = *params, .mode = mode, .done = done, .arg = arg};
     begin(&x, drain_timeout_ms);
+}
+
+/* --- the cache -------------------------------------------------------------------------------- */
+
+static void resize_cache(Lun *lun, uint64_t size, LunExchanged done, void *arg)
+{
+    g_autoptr(GError) error = NULL;
+    if (cache_resize(lun->cache, size, &error))
+        lun->spec.cache_size = size;
+    done(lun, error, arg);
+}
+
+void lun_set_cache(Lun *lun, uint64_t size, unsigned drain_timeout_ms, LunExchanged done, void *arg)
+{
+    const LunSpec *spec = &lun->spec;
+    if (lun->cache) {
+        resize_cache(lun, size, done, arg);
+        return;
+    }
+    g_autoptr(GError) error = NULL;
+    Exchange x = {.lun = lun,
+                  .engine = spec->engine,
+                  .params = spec->params,
+                  .mode = spec->mode,
+                  .done = done,
+                  .arg = arg};
+    if (size > 0 && (x.cache = cache_new(lun->memory, size, spec->cache_slot, lun->nloops, &error)))
+        begin(&x, drain_timeout_ms);
+    else
+        done(lun, error, arg);
 }
 
 /* --- size ------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "core/scsi/itl.h"
 
 #include "core/scsi/claim.h"
+#include "core/scsi/command.h"
 #include "core/scsi/copy_results.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/task_impl.h"
@@ -54,11 +55,17 @@ static void start(Itl *itl, Task *task)
     task_start(task);
 }
 
+static bool overtakes(const Task *task)
+{
+    return task->attribute == TASK_HEAD_OF_QUEUE ||
+           (task->command && (task->command->flags & COMMAND_AT_ONCE));
+}
+
 /* A hung LUN answers at once, whatever the order: those before may take for ever. */
 static bool starts_at_once(const Itl *itl, const Task *task)
 {
-    return task->attribute == TASK_HEAD_OF_QUEUE || (!itl->blocked.head && may_start(itl, task)) ||
-           G_UNLIKELY(itl->shard && lun_hung(itl->shard->lun));
+    return (G_LIKELY(!itl->blocked.head) && may_start(itl, task)) || overtakes(task) ||
+           (itl->shard && lun_hung(itl->shard->lun));
 }
 
 void itl_admit(Itl *itl, Task *task)
@@ -93,14 +100,26 @@ void itl_leave(Itl *itl, Task *task)
     itl_start_blocked(itl);
 }
 
-SenseCode itl_take_attention(Itl *itl)
+static SenseCode take_attention(Itl *itl, bool only_reset)
 {
+    SenseCode code = SENSE_NO_SENSE;
     if (!unit_attentions_pending(&itl->attentions))
-        return SENSE_NO_SENSE;
+        return code;
     pthread_mutex_lock(&itl->shard->lun->lock);
-    SenseCode code = unit_attentions_take(&itl->attentions);
+    if (!only_reset || unit_attentions_begin_with_reset(&itl->attentions))
+        code = unit_attentions_take(&itl->attentions);
     pthread_mutex_unlock(&itl->shard->lun->lock);
     return code;
+}
+
+SenseCode itl_take_attention(Itl *itl)
+{
+    return take_attention(itl, false);
+}
+
+SenseCode itl_take_reset(Itl *itl)
+{
+    return take_attention(itl, true);
 }
 
 void itl_add_attention(Itl *itl, SenseCode code)

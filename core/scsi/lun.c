@@ -34,6 +34,8 @@ static void name_lun(Lun *lun, const LunSpec *spec)
         lun->spec.naa = UINT64_C(3) << 60 | id >> 4;
     if (!lun->spec.physical_block_size)
         lun->spec.physical_block_size = 4096;
+    if (!lun->spec.cache_slot)
+        lun->spec.cache_slot = LUN_CACHE_SLOT;
 }
 
 static bool load_state(Lun *lun, GError **error)
@@ -114,6 +116,17 @@ static bool find_zeros(Lun *lun, GError **error)
     return false;
 }
 
+static bool make_cache(Lun *lun, GError **error)
+{
+    if (lun->spec.cache_size == 0)
+        return true;
+    lun->cache =
+        cache_new(lun->memory, lun->spec.cache_size, lun->spec.cache_slot, lun->nloops, error);
+    if (!lun->cache)
+        g_prefix_error(error, "LUN %s/%u: cache: ", lun->spec.target_name, lun->spec.number);
+    return lun->cache != NULL;
+}
+
 typedef struct {
     Lun *lun;
     pthread_mutex_t lock;
@@ -128,7 +141,10 @@ static void make_shard(Loop *loop, void *arg)
     Engine *engine =
         engine_get(loop, memory_arena(lun->memory), lun->spec.engine, &lun->spec.params, &error);
     if (engine) {
-        lun->shards[loop_index(loop)] = lun_shard_new(lun, loop, lun->file, engine);
+        LunShard *shard = lun_shard_new(lun, loop, lun->file, engine);
+        if (lun->cache)
+            lun_shard_set_cache(shard, lun->cache);
+        lun->shards[loop_index(loop)] = shard;
         return;
     }
     pthread_mutex_lock(&make->lock);
@@ -167,6 +183,8 @@ static void lun_free(Lun *lun)
 {
     g_assert(g_queue_is_empty(&lun->claims));
     aio_file_close(lun->file);
+    operation_free(lun->operation.interrupted);
+    cache_free(lun->cache);
     reserve_close(lun);
     pthread_mutex_destroy(&lun->lock);
     g_free(lun->shards);
@@ -191,8 +209,11 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     pthread_mutex_init(&lun->lock, NULL);
     name_lun(lun, spec);
     if (load_state(lun, error) && reserve_open(lun, error) && open_store(lun, error) &&
-        measure(lun, error) && find_zeros(lun, error) && make_shards(lun, error))
+        measure(lun, error) && find_zeros(lun, error) && make_cache(lun, error) &&
+        make_shards(lun, error)) {
+        operation_resume(lun);
         return lun;
+    }
     lun_free(lun);
     return NULL;
 }
@@ -287,9 +308,12 @@ bool lun_refresh_size(Lun *lun)
     if (aio_file_refresh_size(lun->file) < 0)
         return false;
     uint64_t blocks = aio_file_size(lun->file) >> lun->block_shift;
-    if (blocks == lun_blocks(lun))
+    uint64_t before = lun_blocks(lun);
+    if (blocks == before)
         return false;
     __atomic_store_n(&lun->blocks, blocks, __ATOMIC_RELAXED);
+    if (lun->cache)
+        cache_drop(lun->cache, MIN(before, blocks) << lun->block_shift);
     lun->spec.size = blocks << lun->block_shift;
     lun_attention(lun, SENSE_CAPACITY_CHANGED, NULL);
     return true;
@@ -318,6 +342,11 @@ const AioParams *lun_params(const Lun *lun)
 AioMode lun_mode(const Lun *lun)
 {
     return lun->spec.mode;
+}
+
+uint64_t lun_cache_size(const Lun *lun)
+{
+    return lun->cache ? cache_size(lun->cache) : 0;
 }
 
 int lun_sync_error(const Lun *lun)
@@ -387,6 +416,26 @@ void lun_get_stats(Lun *lun, LunStats *out)
         SUM(read_bytes), SUM(write_bytes), SUM(queued_by_gate);
         SUM(read_errors), SUM(write_errors);
         add_engine_counters(shard->engine, &out->engine);
+        if (shard->lane)
+            cache_lane_add_stats(shard->lane, &out->cache);
     }
+    if (lun->cache)
+        cache_add_stats(lun->cache, &out->cache);
+    pthread_mutex_unlock(&lun->lock);
+}
+
+void lun_add_latency(Lun *lun, LatencySums *sums)
+{
+    for (unsigned i = 0; i < lun->nshards; i++)
+        if (lun->shards[i])
+            latency_sums_add(sums, &lun->shards[i]->latency);
+}
+
+void lun_each_engine(Lun *lun, void (*fn)(const Engine *engine, void *arg), void *arg)
+{
+    pthread_mutex_lock(&lun->lock);
+    for (unsigned i = 0; i < lun->nshards; i++)
+        if (lun->shards[i])
+            fn(lun->shards[i]->engine, arg);
     pthread_mutex_unlock(&lun->lock);
 }

@@ -7,8 +7,10 @@
 #include "aio/file.h"
 #include "core/base/loop.h"
 #include "core/base/state_dir.h"
+#include "core/cache/cache.h"
 #include "core/mem/segment.h"
 #include "core/scsi/engine.h"
+#include "core/scsi/latency.h"
 
 #include <glib.h>
 
@@ -33,7 +35,9 @@ typedef struct {
     const char *serial;    /* NULL: derived */
     uint64_t naa;          /* 0: derived */
     LunThin thin;
-    StateDir *state; /* outlives the LUN; NULL: nothing can be kept over a restart */
+    uint64_t cache_size; /* bytes, see core/cache; 0: no cache */
+    unsigned cache_slot; /* bytes; 0: the default */
+    StateDir *state;     /* outlives the LUN; NULL: nothing can be kept over a restart */
 } LunSpec;
 
 /* Opens the store and makes a shard on every I/O loop. Copies what it keeps of spec. Blocks; loop
@@ -53,6 +57,13 @@ typedef void (*LunExchanged)(Lun *lun, const GError *error, void *arg);
 void lun_set_engine(Lun *lun, const AioEngine *engine, const AioParams *params, AioMode mode,
                     unsigned drain_timeout_ms, LunExchanged done, void *arg);
 
+#define LUN_CACHE_SLOT 16384 /* the default */
+
+/* Gives the LUN a cache of this size, or the one it has another; 0: nothing is cached. The first
+ * one is an exchange as above, with the engine that is there. */
+void lun_set_cache(Lun *lun, uint64_t size, unsigned drain_timeout_ms, LunExchanged done,
+                   void *arg);
+uint64_t lun_cache_size(const Lun *lun); /* bytes; loop 0 */
 /* Constant, or changed only while the gate is closed: MT-SAFE. */
 const LunSpec *lun_spec(const Lun *lun); /* serial, naa, size resolved */
 uint64_t lun_blocks(const Lun *lun);
@@ -84,8 +95,14 @@ typedef struct {
     uint64_t read_errors, write_errors; /* of the store, told to initiators */
     uint64_t queued_by_gate;            /* requests to the engine, not commands */
     AioCounters engine;                 /* of the contexts this LUN uses (shared with other LUNs) */
+    CacheStats cache;
 } LunStats;
 void lun_get_stats(Lun *lun, LunStats *out);
+/* Tells the engine contexts it uses, which it may share with other LUNs; they stay while fn runs.
+ * MT-SAFE. */
+void lun_each_engine(Lun *lun, void (*fn)(const Engine *engine, void *arg), void *arg);
+/* Adds the latencies of all its shards to *sums. MT-SAFE. */
+void lun_add_latency(Lun *lun, LatencySums *sums);
 
 /* The shard of the loop, touched there only. */
 LunShard *lun_shard(Lun *lun, const Loop *loop);

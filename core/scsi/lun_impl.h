@@ -24,6 +24,7 @@ struct Lun {
     unsigned nshards;
     AioFile *file; /* loop 0; the shards have their own pointers */
     unsigned block_shift;
+    Cache *cache;           /* NULL: there never was one; set under lock, loop 0 */
     const void *zeros;      /* see LunShard; constant: a store of this kind keeps its engine */
     bool thin;              /* UNMAP and its kin are there; constant */
     bool unmap_reads_zeros; /* constant */

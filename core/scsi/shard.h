@@ -5,7 +5,9 @@
 
 #include "aio/request.h"
 #include "core/base/counter.h"
+#include "core/cache/cache.h"
 #include "core/scsi/engine.h"
+#include "core/scsi/latency.h"
 #include "core/scsi/lun.h"
 
 #include <glib.h>
@@ -17,6 +19,8 @@ struct LunShard {
     Engine *engine; /* changed under Lun.lock, for lun_get_stats() */
     unsigned block_shift;
     unsigned claims;   /* made here, and exclusive ones known here; see claim.h */
+    Cache *cache;      /* told of every change of the store; NULL: there is none */
+    CacheLane *lane;   /* of the cache */
     const void *zeros; /* MEMORY_ZEROS bytes of what every read gives; NULL: it must be read */
 
     bool gate_closed;
@@ -34,6 +38,7 @@ struct LunShard {
     GList directory_link;  /* see directory.c */
     struct Removal *removal; /* the LUN is being removed from its target, see target.c */
     LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */
+    Latency latency;
 };
 
 LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine);
@@ -47,7 +52,11 @@ void lun_shard_submit(LunShard *shard, AioReq *req);
  * it. */
 bool lun_shard_withdraw(LunShard *shard, AioReq *req);
 /* To be called first in the done() of every request. */
-void lun_shard_request_done(LunShard *shard);
+void lun_shard_request_done(LunShard *shard, const AioReq *req);
+
+/* Reads and changes of the store go by this cache from now on. No request is under way on any loop:
+ * the gates are closed, or it is new. The Lun's, and outlives the shard. */
+void lun_shard_set_cache(LunShard *shard, Cache *cache);
 
 /* From now on requests are held; drained(shard, arg) comes once, when the engine has none of
  * them, possibly inside. */

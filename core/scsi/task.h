@@ -87,9 +87,11 @@ struct Transfer {
     struct iovec iov[SEGMENT_IOVS + 1]; /* part of the segment, immediate data followed by
                                          * it, or without a segment what is to be sent */
     AioReq req;
-    LunShard *shard;   /* whose store has the request */
-    bool orphan;       /* it has, and nobody waits for what comes of it: hung.h */
-    GList orphan_link; /* in LunShard.orphans of `shard` */
+    struct CacheHold *hold; /* slots of the cache in place of the segment; NULL: none, see
+                             * cached_read.h */
+    LunShard *shard;        /* whose store has the request */
+    bool orphan;            /* it has, and nobody waits for what comes of it: hung.h */
+    GList orphan_link;      /* in LunShard.orphans of `shard` */
     DataMove move;
 };
 
@@ -132,6 +134,7 @@ struct Task {
 
     /* --- the SCSI side's own; task_submit() initialises it --- */
     TaskState state;
+    uint64_t arrived; /* loop_now() */
     Itl *itl;
     const Command *command;  /* NULL: no such command */
     unsigned busy;           /* transfers under way: what they hold keeps the task alive */

@@ -3,6 +3,7 @@
 #include "core/scsi/transfer.h"
 
 #include "core/base/counter.h"
+#include "core/scsi/cached_read.h"
 #include "core/scsi/hung.h"
 #include "core/scsi/nexus_impl.h"
 #include "core/scsi/task_impl.h"
@@ -60,6 +61,8 @@ void transfer_acquire(Transfer *t, size_t size, TransferFn then)
 void transfer_end(Transfer *t)
 {
     segment_release(&t->segment);
+    if (t->hold)
+        cached_read_end(t);
     t->state = TRANSFER_IDLE;
     task_unbusy(t->task);
 }
@@ -163,7 +166,7 @@ static void store_done(AioReq *req)
 {
     Transfer *t = CONTAINER(req, req);
     Task *task = t->task;
-    lun_shard_request_done(t->shard);
+    lun_shard_request_done(t->shard, req);
     if (G_UNLIKELY(t->orphan))
         hung_orphan_back(t);
     t->state = TRANSFER_READY;
@@ -221,6 +224,20 @@ static void point_to_zeros(Transfer *t, const void *zeros, size_t len)
     }
 }
 
+void transfer_load(Transfer *t, size_t size)
+{
+    transfer_acquire(t, size, read_from_store);
+}
+
+void transfer_resume(Transfer *t)
+{
+    if (G_UNLIKELY(t->orphan))
+        hung_orphan_back(t);
+    t->state = TRANSFER_READY;
+    if (step_done(t))
+        t->then(t);
+}
+
 void transfer_read(Transfer *t, uint32_t offset, uint32_t len, size_t size, TransferFn then)
 {
     const void *zeros = t->task->itl->shard->zeros;
@@ -230,6 +247,8 @@ void transfer_read(Transfer *t, uint32_t offset, uint32_t len, size_t size, Tran
         return;
     }
     t->loaded = then;
+    if (cached_read_begin(t, offset, len, size))
+        return;
     transfer_begin(t, offset, len, size, read_from_store);
 }
 
@@ -266,6 +285,10 @@ static void prepare_put(Transfer *t, TransferFn then)
                          .iov = segment->iov,
                          .iovcnt = segment->iovcnt,
                          .done = data_put};
+    if (t->hold) {
+        t->move.iov = cache_hold_iov(t->hold, t->len, &t->move.iovcnt);
+        return;
+    }
     if (G_LIKELY(t->len == segment->len))
         return;
     t->move.iov = t->iov;

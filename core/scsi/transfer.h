@@ -38,6 +38,10 @@ void transfer_get(Transfer *transfer, uint32_t offset, uint32_t len, const struc
  * memory, of which the first `len` are for the initiator. then() may come inside: where every read
  * gives zeros it takes neither memory nor an engine. */
 void transfer_read(Transfer *transfer, uint32_t offset, uint32_t len, size_t size, TransferFn then);
+/* Goes on with a read that was begun without memory, and transfer->loaded set. */
+void transfer_load(Transfer *transfer, size_t size);
+/* What a transfer in TRANSFER_STORAGE waited for has come; then(), or the end of the task. */
+void transfer_resume(Transfer *transfer);
 /* Hands the request to the engine; iov is NULL for other operations than READ and WRITE. */
 void transfer_store(Transfer *transfer, AioOp op, unsigned flags, uint64_t offset, uint64_t len,
                     const struct iovec *iov, int iovcnt, TransferFn then);

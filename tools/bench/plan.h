@@ -8,44 +8,44 @@
 
 #include "aio/aio.h"
 #include "aio/file.h"
-#include "tools/bench/latency.h"
 
 typedef enum { RW_RANDREAD, RW_RANDWRITE, RW_RANDRW, RW_SEQREAD, RW_SEQWRITE } Rw;
 
-/* What one round of one contender gave. */
+/* One of the loads that all contenders are put under, one load after the other. */
 typedef struct {
-    bool valid; /* it ran long enough to say something */
-    double seconds, cpu_seconds;
-    uint64_t requests, errors;
-    int first_error; /* -errno */
-    AioCounters counters;
-} Round;
+    Rw rw;
+    uint64_t block; /* bytes per request */
+    int depth;      /* requests in flight */
+    char *block_name, *name;
+} Workload;
 
 /* An engine with its options in one mode. */
 typedef struct {
     const AioEngine *engine;
-    AioParams params;
+    AioParams params; /* but for depth, which is the workload's unless it was given */
+    bool own_depth;
     AioMode mode;
     char *label;
-    AioFile *file; /* borrowed */
-    Round *rounds; /* one for each round of the plan */
-    Latency latency;
+    AioFile *file; /* borrowed; set by store_open() */
 } Contender;
 
 typedef struct {
-    char *path, *json, *rw_name;
-    Rw rw;
-    uint64_t block, create;
-    int depth, rounds;
+    char *path, *json, *html;
+    uint64_t create, seed;
+    int rounds;
     double runtime; /* seconds per round */
-    gboolean write_allowed, cold;
-    GPtrArray *contenders; /* Contender, in the order measured */
+    gboolean write_allowed, cold, verify, with_fio;
+    GPtrArray *workloads;  /* Workload */
+    GPtrArray *contenders; /* Contender; the first is the baseline */
 } Plan;
 
-/* Parses the command line; NULL with *error. --help ends the process. */
+/* Parses the command line; NULL with *error. --help and --version end the process. */
 Plan *plan_new(int *argc, char ***argv, GError **error);
 void plan_free(Plan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Plan, plan_free)
 
-bool plan_writes(const Plan *plan);
+const char *rw_name(Rw rw);
+bool rw_writes(Rw rw);
+bool plan_writes(const Plan *plan); /* one of its loads does */
+uint64_t plan_largest_block(const Plan *plan);
 const char *plan_mode_name(AioMode mode);

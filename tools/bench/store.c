@@ -20,8 +20,6 @@ static bool fail(GError **error, int res, char *why)
 static bool store_create(const Plan *plan, GError **error)
 {
     int fd = open(plan->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == EEXIST)
-        return true;
     g_autoptr(GRand) random = g_rand_new();
     g_autofree guint32 *words = g_new(guint32, FILL_BYTES / 4);
     for (unsigned i = 0; i < FILL_BYTES / 4; i++)
@@ -85,11 +83,20 @@ static bool store_assign(Store *store, Plan *plan, GError **error)
             i++;
             continue;
         }
-        fprintf(stderr, "rtgt-bench: %s, %s: left out: %s\n", contender->label,
+        fprintf(stderr, "rtgt-bench: %s: left out (%s): %s\n", contender->label,
                 plan_mode_name(contender->mode), why);
         g_ptr_array_remove_index(plan->contenders, i);
     }
     return true;
+}
+
+static const char *writing_load(const Plan *plan)
+{
+    const Workload *workload = NULL;
+
+    for (guint i = 0; !workload || !rw_writes(workload->rw); i++)
+        workload = plan->workloads->pdata[i];
+    return rw_name(workload->rw);
 }
 
 bool store_open(Store *store, Plan *plan, GError **error)
@@ -100,7 +107,7 @@ bool store_open(Store *store, Plan *plan, GError **error)
         return fail(error, -EPERM,
                     g_strdup_printf("%s: %s would overwrite it: give --write-allowed if that is "
                                     "meant",
-                                    plan->path, plan->rw_name));
+                                    plan->path, writing_load(plan)));
     if (plan->create && missing && !store_create(plan, error))
         return false;
     if (!store_assign(store, plan, error))
@@ -108,10 +115,10 @@ bool store_open(Store *store, Plan *plan, GError **error)
     if (plan->contenders->len == 0)
         return fail(error, -EINVAL, g_strdup("no engine is left to measure"));
     AioFile *any = store->modes[0] ?: store->modes[1];
-    if (aio_file_size(any) < plan->block)
+    if (aio_file_size(any) < plan_largest_block(plan))
         return fail(error, -EINVAL,
                     g_strdup_printf("%s: smaller than one request of %" G_GUINT64_FORMAT " bytes",
-                                    plan->path, plan->block));
+                                    plan->path, plan_largest_block(plan)));
     return true;
 }
 
