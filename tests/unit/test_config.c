@@ -400,6 +400,15 @@ static void test_wrong_luns(void **state)
          AT "naa=6000000000000001: must be 16 hexadecimal digits that begin with 2, 3 or 5 (3: "
             "locally assigned)"},
         {TARGET LUN "thin=very\npath=/nowhere/x\n", AT "thin=very: must be one of: auto, on, off"},
+        {TARGET LUN "cache=1G\npath=/nowhere/x\n", AT
+         "cache=1G: the caches need more of the arena than commands can spare: of arena=64M, 28M "
+         "are left for this one"},
+        {TARGET LUN "cache=1M\nengine=null\nsize=1M\n",
+         AT "cache=1M: engine=null has no store: take this key out"},
+        {TARGET LUN "cache-mode=write-back\npath=/nowhere/x\n",
+         AT "cache-mode=write-back: this version has no write-back cache: take write-through"},
+        {TARGET LUN "cache-slot=12K\npath=/nowhere/x\n",
+         AT "cache-slot=12K: must be a power of two, 4K to 256K"},
         {TARGET LUN "engine=null\n", AT "engine=null: the null engine has no store: add size="},
         {TARGET LUN "path=/nowhere/x\nengine=null\nsize=1M\n",
          AT "path=/nowhere/x: engine=null has no store: take this key out"},
