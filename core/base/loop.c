@@ -4,6 +4,7 @@
 
 #include "core/base/call_queue.h"
 #include "core/base/counter.h"
+#include "core/base/timers.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -33,6 +34,7 @@ struct Loop {
     GSource *source;
     int epoll_fd;
     CallQueue calls;
+    Timers timers;
 
     GPtrArray *pollers; /* LoopPoller; NULL: removed in this round */
     unsigned n_fds;     /* sockets, the pollers' fds not counted */
@@ -268,6 +270,11 @@ void loop_flushed_cancel(Loop *loop, LoopFlush *flush)
         }
 }
 
+static bool has_queued(const Loop *loop)
+{
+    return loop->flush_head || loop->flushed;
+}
+
 static void run_flushed(Loop *loop)
 {
     LoopFlush *flush;
@@ -342,7 +349,7 @@ static bool arm_and_look_again(Loop *loop)
     counter_add(&loop->counters.sleeps, 1);
     arm_pollers(loop);
     loop->now = 0;
-    return poll_pollers(loop) > 0 || loop->flush_head;
+    return poll_pollers(loop) > 0 || has_queued(loop);
 }
 
 static void run_rounds(Loop *loop)
@@ -371,13 +378,13 @@ static gboolean source_prepare(GSource *source, gint *timeout)
 {
     Loop *loop = ((DataSource *)source)->loop;
     *timeout = -1;
-    return loop->again || loop->flush_head;
+    return loop->again || has_queued(loop);
 }
 
 static gboolean source_check(GSource *source)
 {
     DataSource *data = (DataSource *)source;
-    return data->loop->again || data->loop->flush_head ||
+    return data->loop->again || has_queued(data->loop) ||
            g_source_query_unix_fd(source, data->fd_tag) != 0;
 }
 
@@ -416,6 +423,7 @@ static Loop *loop_create(unsigned index, GMainContext *context, const LoopConfig
      * of its set and put it back around every turn, and wake itself up by an event fd each time. */
     g_source_set_can_recurse(loop->source, TRUE);
     g_source_attach(loop->source, context);
+    timers_init(&loop->timers, context);
     return loop;
 }
 
@@ -469,7 +477,8 @@ void loop_free(Loop *loop)
         current = NULL;
     }
     compact_pollers(loop);
-    g_assert(loop->pollers->len == 0 && loop->n_fds == 0 && !loop->flush_head);
+    g_assert(loop->pollers->len == 0 && loop->n_fds == 0 && !has_queued(loop));
+    timers_deinit(&loop->timers);
     g_source_destroy(loop->source);
     g_source_unref(loop->source);
     g_main_context_unref(loop->context);
@@ -503,10 +512,7 @@ void loop_set_poll_us(Loop *loop, unsigned poll_us)
 
 GSource *loop_timer_start(Loop *loop, unsigned ms, GSourceFunc fn, void *arg)
 {
-    GSource *timer = g_timeout_source_new(ms);
-    g_source_set_callback(timer, fn, arg, NULL);
-    g_source_attach(timer, loop->context);
-    return timer;
+    return timers_start(&loop->timers, ms, fn, arg);
 }
 
 void loop_timer_stop(GSource **timer)

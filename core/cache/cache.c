@@ -8,11 +8,6 @@
 #define SHARD_BLOCKS    4 /* at least, where there is more than one */
 #define SHARDS_PER_LOOP 2
 
-bool cache_slot_valid(uint64_t slot)
-{
-    return slot >= CACHE_UNIT && slot <= CACHE_SLOT_MAX && (slot & (slot - 1)) == 0;
-}
-
 static unsigned shards_for(size_t blocks, unsigned nloops)
 {
     unsigned n = 1;
@@ -78,7 +73,7 @@ static void drop_blocks(Cache *cache, size_t n)
 
 bool cache_resize(Cache *cache, size_t size, GError **error)
 {
-    size_t want = size / CACHE_BLOCK + (size % CACHE_BLOCK > 0), before = count_blocks(cache);
+    size_t want = cache_blocks(size), before = count_blocks(cache);
     for (size_t n = before; n < want; n++)
         if (!add_block(cache, error)) {
             drop_blocks(cache, n - before);
@@ -93,7 +88,7 @@ bool cache_resize(Cache *cache, size_t size, GError **error)
 Cache *cache_new(Memory *memory, size_t size, size_t slot, unsigned nloops, GError **error)
 {
     g_assert(cache_slot_valid(slot));
-    unsigned n = shards_for(size / CACHE_BLOCK, nloops);
+    unsigned n = shards_for(cache_blocks(size), nloops);
     Cache *cache = g_malloc0(sizeof *cache + n * sizeof *cache->shards);
     cache->memory = memory;
     cache->slot = slot;
@@ -131,6 +126,8 @@ void cache_add_stats(Cache *cache, CacheStats *out)
         pthread_mutex_lock(&shard->lock);
         out->evictions += shard->evictions;
         out->copies_on_write += shard->copies_on_write;
+        out->ahead_useful += shard->ahead_useful;
+        out->ahead_wasted += shard->ahead_wasted;
         out->used += shard->used;
         out->pinned += shard->pinned;
         pthread_mutex_unlock(&shard->lock);

@@ -41,8 +41,20 @@ void cache_free(Cache *cache);
  * not any more. False with error when the arena has not so much: it stays as it was. Loop 0. */
 bool cache_resize(Cache *cache, size_t size, GError **error);
 size_t cache_size(const Cache *cache); /* bytes; MT-SAFE */
+static inline size_t cache_blocks(uint64_t size)
+{
+    return (size_t)(size / CACHE_BLOCK) + (size % CACHE_BLOCK > 0);
+}
+/* What a cache of this size takes of what commands may have; bytes. */
+static inline size_t cache_cost(uint64_t size)
+{
+    return cache_blocks(size) * (CACHE_BLOCK + 4096); /* as arena_cost() has it */
+}
 /* Whether a slot may have this size. */
-bool cache_slot_valid(uint64_t slot);
+static inline bool cache_slot_valid(uint64_t slot)
+{
+    return slot >= CACHE_UNIT && slot <= CACHE_SLOT_MAX && (slot & (slot - 1)) == 0;
+}
 
 /* --- reads ------------------------------------------------------------------------------------ */
 
@@ -53,6 +65,7 @@ void cache_lane_free(CacheLane *lane); /* NULL is allowed */
 enum {
     CACHE_NO_ADMISSION = 1u << 0, /* answer from what is there, but make no slot */
     CACHE_NO_USE = 1u << 1,       /* one of a stream: not a sign that it is wanted again */
+    CACHE_AHEAD = 1u << 2,        /* nobody has asked for it: counted by its use */
 };
 
 typedef enum {
@@ -105,6 +118,7 @@ typedef struct {
     uint64_t hits, misses, waits, bypasses; /* reads; waits are of the misses */
     uint64_t hit_bytes;                     /* answered by hits */
     uint64_t evictions, copies_on_write;    /* slots */
+    uint64_t ahead_useful, ahead_wasted;    /* slots read ahead that were used, or not */
     uint64_t size, used, pinned;            /* now: bytes, slots, slots */
 } CacheStats;
 /* Adds to *out. MT-SAFE. */

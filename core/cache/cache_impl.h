@@ -29,6 +29,7 @@ struct CacheSlot {
     uint64_t stale;   /* units not valid that a pin may still need as they are */
     uint32_t pins;
     bool gone;
+    bool ahead;         /* read ahead, and not yet used */
     CacheHold *waiters; /* for `filling` */
 };
 
@@ -51,7 +52,7 @@ struct CacheShard {
     CacheSlot *free;
     CacheBlock *blocks; /* but those going */
     size_t n_blocks, used, pinned;
-    uint64_t evictions, copies_on_write;
+    uint64_t evictions, copies_on_write, ahead_useful, ahead_wasted;
 };
 
 struct Cache {

@@ -156,6 +156,7 @@ static PieceResult take_missing(CacheHoldState *state, CacheShard *shard, CacheS
         return PIECE_NONE;
     if (!slot && ((state->flags & CACHE_NO_ADMISSION) || !(slot = slot_make(shard, key))))
         return PIECE_NONE;
+    slot->ahead |= slot->valid == 0 && (state->flags & CACHE_AHEAD);
     unsigned count = run_length(~(slot->valid | slot->filling | slot->stale), first, end);
     slot->filling |= unit_mask(first, count);
     add_piece(state, shard, slot, first, count);
@@ -176,8 +177,12 @@ static PieceResult take_piece(CacheHoldState *state, CacheShard *shard, uint64_t
         return take_missing(state, shard, slot, key, first, end);
     if (filling(state)) /* a fill is one request to the store */
         return PIECE_NONE;
-    if (!(state->flags & CACHE_NO_USE))
+    if (!(state->flags & (CACHE_NO_USE | CACHE_AHEAD)))
         policy_use(&shard->policy, &slot->entry);
+    if (slot->ahead && !(state->flags & CACHE_AHEAD)) {
+        slot->ahead = false;
+        shard->ahead_useful++;
+    }
     add_piece(state, shard, slot, first, run_length(slot->valid, first, end));
     state->fill_from = state->n_pieces;
     return PIECE_TAKEN;
@@ -252,6 +257,8 @@ static void count_first_step(CacheHoldState *state, CacheStep step)
 {
     CacheLane *lane = state->lane;
     state->begun = true;
+    if (state->flags & CACHE_AHEAD)
+        return;
     switch (step) {
     case CACHE_READY:
         counter_add(&lane->hits, 1);

@@ -84,6 +84,7 @@ static CacheSlot *evict(CacheShard *shard)
         return NULL;
     index_remove(shard, slot);
     shard->evictions++;
+    shard->ahead_wasted += slot->ahead;
     return slot;
 }
 
@@ -98,7 +99,7 @@ static CacheSlot *take(CacheShard *shard)
         return NULL;
     }
     slot->valid = slot->filling = slot->stale = 0;
-    slot->gone = false;
+    slot->gone = slot->ahead = false;
     return slot;
 }
 

@@ -63,6 +63,8 @@ static void bus_lun_get_property(GObject *object, guint id, GValue *value, GPara
         g_value_set_uint64(value, lun_blocks(lun) * lun_spec(lun)->block_size);
     } else if (strcmp(spec->name, "write-cache") == 0) {
         g_value_set_boolean(value, lun_write_cache(lun));
+    } else if (strcmp(spec->name, "cache-size") == 0) {
+        g_value_set_uint64(value, lun_cache_size(lun));
     } else if (strcmp(spec->name, "hung") == 0) {
         g_value_set_boolean(value, lun_hung(lun));
     } else if (strcmp(spec->name, "sync-error") == 0) {
@@ -105,6 +107,7 @@ static gboolean get_statistics(RtgtLun1 *interface, GDBusMethodInvocation *invoc
     GVariantBuilder dict;
     g_variant_builder_init(&dict, G_VARIANT_TYPE_VARDICT);
     lun_counters_add(&dict, &s);
+    g_variant_builder_add(&dict, "{sv}", "CacheDirty", g_variant_new_uint64(0)); /* write-through */
     rtgt_lun1_complete_get_statistics(interface, invocation, g_variant_builder_end(&dict));
     return TRUE;
 }
@@ -228,6 +231,26 @@ static gboolean resize(RtgtLun1 *interface, GDBusMethodInvocation *invocation, g
     return TRUE;
 }
 
+static void cache_set(const GError *error, void *arg)
+{
+    PendingCall *call = arg;
+    if (error)
+        g_dbus_method_invocation_return_gerror(call->invocation, error);
+    else
+        rtgt_lun1_complete_set_cache(call->interface, call->invocation);
+    g_object_unref(call->interface);
+    g_free(call);
+}
+
+static gboolean set_cache(RtgtLun1 *interface, GDBusMethodInvocation *invocation, guint64 size,
+                          ExportLun *lun)
+{
+    PendingCall *call = g_new(PendingCall, 1);
+    *call = (PendingCall){g_object_ref(interface), invocation};
+    online_set_cache(bus_manager_of(interface), lun, size, cache_set, call);
+    return TRUE;
+}
+
 static gboolean remove_lun(RtgtLun1 *interface, GDBusMethodInvocation *invocation, ExportLun *lun)
 {
     online_remove_lun(bus_manager_of(interface), lun, bus_reply_empty, invocation);
@@ -254,7 +277,8 @@ GDBusObjectSkeleton *bus_lun_object(Manager *manager, ExportLun *lun)
                  spec->number, "path", spec->path ? spec->path : "", "block-size", spec->block_size,
                  "read-only", (gboolean)spec->read_only, "removable", (gboolean)spec->removable,
                  "max-transfer", spec->max_transfer, "serial", spec->serial, "naa", naa, "thin",
-                 config_thin[spec->thin], NULL);
+                 config_thin[spec->thin], "cache-mode", "write-through", "cache-slot",
+                 spec->cache_slot, "readahead", (gboolean)spec->readahead, NULL);
     show_engine(interface, lun);
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), lun);
     g_signal_connect(interface, "handle-get-latency", G_CALLBACK(get_latency), lun);
@@ -262,6 +286,7 @@ GDBusObjectSkeleton *bus_lun_object(Manager *manager, ExportLun *lun)
     g_signal_connect(interface, "handle-clear-sync-error", G_CALLBACK(clear_sync_error), lun);
     g_signal_connect(interface, "handle-set-engine", G_CALLBACK(set_engine), lun);
     g_signal_connect(interface, "handle-resize", G_CALLBACK(resize), lun);
+    g_signal_connect(interface, "handle-set-cache", G_CALLBACK(set_cache), lun);
     g_signal_connect(interface, "handle-remove", G_CALLBACK(remove_lun), lun);
     bus_set_manager(interface, manager);
     return bus_object(path, interface);

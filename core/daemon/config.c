@@ -2,9 +2,9 @@
 /* The file as a whole: its groups in order, then what must hold between them. */
 #include "core/daemon/config.h"
 
+#include "core/base/address.h"
 #include "core/daemon/config_groups.h"
 #include "core/daemon/config_text.h"
-#include "core/daemon/metrics_http.h"
 
 #include <gio/gio.h>
 #include <string.h>
@@ -20,6 +20,8 @@
 
 const char *const config_hugepages[] = {
     [ARENA_HUGE_AUTO] = "auto", [ARENA_HUGE_ON] = "on", [ARENA_HUGE_OFF] = "off", NULL};
+
+#define ADMITTED_PERCENT 85 /* of the arena; the rest is for what is lost between pieces */
 
 static const char *const daemon_keys[] = {
     "io-loops", "poll-us", "bus", "state-dir", "secrets", "tmf-timeout", "copy-between-targets",
@@ -97,11 +99,18 @@ static void read_memory(const ConfigReader *reader, Config *config)
 
 static void read_metrics(const ConfigReader *reader, Config *config)
 {
-    MetricsAddress address;
-    g_autoptr(GError) error = NULL;
+    struct sockaddr_storage address;
     config->metrics_listen = config_reader_string(reader, "metrics", "listen");
-    if (config->metrics_listen && !metrics_parse_address(config->metrics_listen, &address, &error))
-        config_reader_complain(reader, "metrics", "listen", "%s", error->message);
+    if (config->metrics_listen && !address_parse(config->metrics_listen, &address))
+        config_reader_complain(reader, "metrics", "listen",
+                               "must be a numeric address with a port, as in 127.0.0.1:9810 or "
+                               "[::1]:9810");
+}
+
+size_t config_admitted(const Config *config)
+{
+    size_t chunks = (config->arena.limit + ARENA_CHUNK_SIZE - 1) >> ARENA_CHUNK_SHIFT;
+    return (chunks << ARENA_CHUNK_SHIFT) / 100 * ADMITTED_PERCENT - config->recv_memory;
 }
 
 static void add_target(const ConfigReader *reader, Config *config, ConfigTarget *target)

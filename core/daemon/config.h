@@ -81,6 +81,9 @@ Config *config_parse(const char *name, const char *text, gsize len,
 void config_free(Config *config); /* NULL is allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
 
+/* Bytes of the arena that commands and caches have between them. */
+size_t config_admitted(const Config *config);
+
 /* One group as its keys say, checked by the rules of the file. NULL with error, which names the key
  * at fault. target: the name of one that is there. */
 typedef struct {

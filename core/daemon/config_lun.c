@@ -8,12 +8,13 @@
 #define TRANSFER_MIN ((uint64_t)4 << 10)
 #define TRANSFER_MAX ((uint64_t)16 << 20)
 #define SERIAL_MAX   36
+#define CACHE_MAX    ((uint64_t)1 << 40)
 
 static const char *const own_keys[] = {
-    "path",   "size",       "create",    "engine",      "engine-options",
-    "mode",   "block-size", "read-only", "write-cache", "max-transfer",
-    "serial", "naa",        "thin",      "removable",   "physical-block-size",
-    NULL,
+    "path",   "size",       "create",     "engine",      "engine-options",
+    "mode",   "block-size", "read-only",  "write-cache", "max-transfer",
+    "serial", "naa",        "thin",       "removable",   "physical-block-size",
+    "cache",  "cache-mode", "cache-slot", "readahead",   NULL,
 };
 static const char *const block_sizes[] = {"512", "4096", NULL};
 
@@ -141,11 +142,28 @@ static void read_identity(const ConfigReader *reader, const char *group, LunSpec
     spec->naa = read_naa(reader, group);
 }
 
+static void read_cache(const ConfigReader *reader, const char *group, LunSpec *spec)
+{
+    static const char *const modes[] = {"write-through", "write-back", NULL};
+    spec->cache_size = config_reader_size(reader, group, "cache", NULL, 0, 0, CACHE_MAX);
+    uint64_t slot = config_reader_size(reader, group, "cache-slot", NULL, LUN_CACHE_SLOT,
+                                       CACHE_UNIT, CACHE_SLOT_MAX);
+    if (!cache_slot_valid(slot))
+        config_reader_complain(reader, group, "cache-slot", "must be a power of two, 4K to 256K");
+    spec->cache_slot = (unsigned)slot;
+    spec->readahead = config_reader_bool(reader, group, "readahead", true);
+    if (config_reader_choice(reader, group, "cache-mode", modes, 0) > 0)
+        config_reader_complain(reader, group, "cache-mode",
+                               "this version has no write-back cache: take write-through");
+}
+
 static void read_store(const ConfigReader *reader, const char *group, LunSpec *spec)
 {
     spec->path = config_reader_string(reader, group, "path");
     spec->create = config_reader_bool(reader, group, "create", false);
-    spec->mode = config_reader_choice(reader, group, "mode", config_modes, AIO_BUFFERED);
+    /* What is cached here needs no second copy in the page cache. */
+    spec->mode = config_reader_choice(reader, group, "mode", config_modes,
+                                      spec->cache_size > 0 ? AIO_DIRECT : AIO_BUFFERED);
     spec->size = config_reader_size(reader, group, "size", NULL, 0, spec->block_size, INT64_MAX);
     if (spec->size % spec->block_size != 0)
         config_reader_complain(reader, group, "size", "must be a multiple of block-size=%u",
@@ -156,7 +174,7 @@ static void read_store(const ConfigReader *reader, const char *group, LunSpec *s
 
 static void check_null_store(const ConfigReader *reader, const char *group)
 {
-    static const char *const senseless[] = {"path", "create", "mode"};
+    static const char *const senseless[] = {"path", "create", "mode", "cache"};
     if (!config_reader_has(reader, group, "size"))
         config_reader_complain(reader, group, "engine", "the null engine has no store: add size=");
     for (size_t i = 0; i < G_N_ELEMENTS(senseless); i++)
@@ -194,6 +212,7 @@ ConfigLun *config_lun_read(const ConfigReader *reader, const char *group)
     read_engine(reader, lun);
     read_engine_options(reader, lun);
     read_identity(reader, group, &lun->spec);
+    read_cache(reader, group, &lun->spec);
     read_store(reader, group, &lun->spec);
     if (strcmp(lun->spec.engine->name, "null") == 0)
         check_null_store(reader, group);

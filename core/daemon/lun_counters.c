@@ -2,9 +2,13 @@
 /* The table of a LUN's counters. */
 #include "core/daemon/lun_counters.h"
 
-#define COUNTER(name, member)            \
-    {                                    \
-        name, offsetof(LunStats, member) \
+#define COUNTER(name, member)                   \
+    {                                           \
+        name, offsetof(LunStats, member), false \
+    }
+#define GAUGE(name, member)                    \
+    {                                          \
+        name, offsetof(LunStats, member), true \
     }
 
 const LunCounter lun_counters[] = {
@@ -29,13 +33,25 @@ const LunCounter lun_counters[] = {
     COUNTER("EngineEventWrites", engine.event_writes),
     COUNTER("EngineSubmitCalls", engine.submit_calls),
     COUNTER("EngineBounced", engine.bounced),
-    {NULL, 0},
+    COUNTER("CacheHits", cache.hits),
+    COUNTER("CacheHitBytes", cache.hit_bytes),
+    COUNTER("CacheMisses", cache.misses),
+    COUNTER("CacheWaits", cache.waits),
+    COUNTER("CacheBypasses", cache.bypasses),
+    COUNTER("CacheEvictions", cache.evictions),
+    COUNTER("CacheCopiesOnWrite", cache.copies_on_write),
+    GAUGE("CacheSlots", cache.used),
+    GAUGE("CachePinned", cache.pinned),
+    COUNTER("CacheReadaheadUseful", cache.ahead_useful),
+    COUNTER("CacheReadaheadWasted", cache.ahead_wasted),
+    {NULL, 0, false},
 };
 
 void lun_stats_subtract(LunStats *later, const LunStats *earlier)
 {
     for (const LunCounter *c = lun_counters; c->name; c++)
-        *(uint64_t *)((char *)later + c->offset) -= lun_counter_get(earlier, c);
+        if (!c->gauge)
+            *(uint64_t *)((char *)later + c->offset) -= lun_counter_get(earlier, c);
 }
 
 void lun_counters_add(GVariantBuilder *dict, const LunStats *stats)

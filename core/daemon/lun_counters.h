@@ -7,6 +7,7 @@
 typedef struct {
     const char *name; /* on D-Bus */
     size_t offset;    /* in LunStats, of a uint64_t */
+    bool gauge;       /* what there is now, not what there was */
 } LunCounter;
 
 extern const LunCounter lun_counters[]; /* the last has no name */
@@ -16,8 +17,8 @@ static inline uint64_t lun_counter_get(const LunStats *stats, const LunCounter *
     return *(const uint64_t *)((const char *)stats + counter->offset);
 }
 
-/* Leaves in `later` what was counted after `earlier`. Counters of the engine begin anew with an
- * exchange: both are from between two of them. */
+/* Leaves in `later` what was counted after `earlier`, and gauges as they are. Counters of the
+ * engine begin anew with an exchange: both are from between two of them. */
 void lun_stats_subtract(LunStats *later, const LunStats *earlier);
 /* Adds "{sv}" for each to a dictionary. */
 void lun_counters_add(GVariantBuilder *dict, const LunStats *stats);

@@ -15,8 +15,6 @@
 #define AUTO_POLL_CPUS 4 /* with fewer, polling takes the CPU from whom it waits for */
 #define AUTO_POLL_US   10
 
-#define ADMITTED_PERCENT 85 /* of the arena, for commands and receive buffers; see core/mem */
-
 #define ALARM_EVERY (60 * G_USEC_PER_SEC) /* a busy daemon falls below the mark all the time */
 /* --- sessions ----------------------------------------------------------------------------------*/
 
@@ -142,9 +140,7 @@ static bool make_memory(Manager *manager, GError **error)
         g_prefix_error(error, "[memory]: ");
         return false;
     }
-    ArenaStats stats;
-    arena_get_stats(manager->arena, &stats);
-    size_t admitted = stats.limit / 100 * ADMITTED_PERCENT - config->recv_memory;
+    size_t admitted = config_admitted(config);
     manager->memory = memory_new(manager->arena, admitted, manager->loops, manager->n_loops);
     manager->receive = receive_budget_new(manager->arena, config->recv_memory);
     watch_pools(manager, admitted, config->recv_memory);

@@ -130,6 +130,23 @@ static const LunFamily lun_families[] = {
       "Requests to the store that waited for an exchange of the engine."},
      NULL,
      {{"", OF(queued_by_gate)}}},
+    {{"lun_cache_reads_total", "counter", "Reads of a LUN with a cache, by what came of them."},
+     "result",
+     {{"hit", OF(cache.hits)}, {"miss", OF(cache.misses)}, {"bypass", OF(cache.bypasses)}}},
+    {{"lun_cache_hit_bytes_total", "counter", "Bytes answered from the cache."},
+     NULL,
+     {{"", OF(cache.hit_bytes)}}},
+    {{"lun_cache_evictions_total", "counter", "Slots of the cache that made room for others."},
+     NULL,
+     {{"", OF(cache.evictions)}}},
+    {{"lun_cache_copies_total", "counter", "Slots copied because they were being sent."},
+     NULL,
+     {{"", OF(cache.copies_on_write)}}},
+    {{"lun_cache_slots", "gauge", "Slots of the cache in use."}, NULL, {{"", OF(cache.used)}}},
+    {{"lun_cache_pinned", "gauge", "Slots that are being sent."}, NULL, {{"", OF(cache.pinned)}}},
+    {{"lun_cache_size_bytes", "gauge", "Size of the cache; 0: none."},
+     NULL,
+     {{"", OF(cache.size)}}},
 };
 
 static void add_lun_family(GString *out, const GArray *luns, const LunFamily *family)
@@ -138,7 +155,7 @@ static void add_lun_family(GString *out, const GArray *luns, const LunFamily *fa
     for (guint i = 0; i < luns->len; i++) {
         const LunReading *lun = &g_array_index(luns, LunReading, i);
         for (unsigned k = 0; k < G_N_ELEMENTS(family->of) && family->of[k].value; k++) {
-            const LunCounter counter = {NULL, family->of[k].offset};
+            const LunCounter counter = {.offset = family->of[k].offset};
             const char *labels[] = {"target",      target_of(lun),      "lun", lun->number,
                                     family->label, family->of[k].value, NULL};
             append_sample(out, family->family.name, labels, lun_counter_get(&lun->stats, &counter));

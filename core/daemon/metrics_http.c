@@ -2,6 +2,7 @@
 /* libmicrohttpd's epoll set as one source of loop 0. */
 #include "core/daemon/metrics_http.h"
 
+#include "core/base/address.h"
 #include "core/daemon/metrics.h"
 
 #include <gio/gio.h>
@@ -102,24 +103,6 @@ static gboolean ready(int fd, GIOCondition condition, void *arg)
 
 /* --- beginning and end -------------------------------------------------------------------------*/
 
-bool metrics_parse_address(const char *text, MetricsAddress *address, GError **error)
-{
-    g_autoptr(GSocketConnectable) parsed = g_network_address_parse(text, 0, error);
-    if (!parsed)
-        return false;
-    const GNetworkAddress *network = G_NETWORK_ADDRESS(parsed);
-    guint16 port = g_network_address_get_port((GNetworkAddress *)network);
-    g_autoptr(GSocketAddress) socket = g_inet_socket_address_new_from_string(
-        g_network_address_get_hostname((GNetworkAddress *)network), port);
-    memset(address, 0, sizeof *address);
-    if (socket && port && g_socket_address_to_native(socket, address, sizeof *address, error))
-        return true;
-    if (error && !*error)
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                    "must be an address with a port, as in 127.0.0.1:9810 or [::1]:9810");
-    return false;
-}
-
 static void keep_quiet(void *arg, const char *format, va_list args)
 {
     (void)arg;
@@ -130,9 +113,9 @@ static void keep_quiet(void *arg, const char *format, va_list args)
 
 MetricsServer *metrics_server_new(const char *address, Manager *manager, GError **error)
 {
-    MetricsAddress parsed;
-    if (!metrics_parse_address(address, &parsed, error))
-        return NULL;
+    struct sockaddr_storage parsed;
+    bool good = address_parse(address, &parsed);
+    g_assert(good); /* the configuration was checked */
     MetricsServer *server = g_new0(MetricsServer, 1);
     unsigned family = parsed.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0;
     server->manager = manager;

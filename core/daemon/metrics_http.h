@@ -5,14 +5,8 @@
 
 #include "core/daemon/manager.h"
 
-#include <sys/socket.h>
-
 typedef struct MetricsServer MetricsServer;
 
-/* `address` is "ADDRESS:PORT" or "[ADDRESS]:PORT"; NULL with error. The manager outlives it. */
+/* `address` is one that address_parse() takes; NULL with error. The manager outlives it. */
 MetricsServer *metrics_server_new(const char *address, Manager *manager, GError **error);
 void metrics_server_free(MetricsServer *server); /* NULL is allowed */
-
-/* False with error where it is no such address; storage holds it then. */
-typedef struct sockaddr_storage MetricsAddress;
-bool metrics_parse_address(const char *text, MetricsAddress *address, GError **error);

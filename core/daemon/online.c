@@ -60,22 +60,28 @@ static void forget_group(Manager *manager, const char *group)
 
 /* --- LUNs: add ---------------------------------------------------------------------------------*/
 
-static const char *clash(const ExportLun *lun, const char *identity, uint64_t naa)
+static const char *clash(const ExportLun *lun, const char *identity, uint64_t naa,
+                         const char *serial)
 {
+    const LunSpec *spec = lun_spec(lun->lun);
     if (identity && g_strcmp0(lun->identity, identity) == 0)
         return "path";
-    return naa && lun_spec(lun->lun)->naa == naa ? "naa" : NULL;
+    if (spec->naa == naa)
+        return "naa";
+    return strcmp(spec->serial, serial) == 0 ? "serial" : NULL;
 }
 
 /* One store, or one name, in two LUNs. */
 static bool check_unique(const Manager *manager, const LunSpec *spec, GError **error)
 {
     g_autofree char *identity = spec->path ? config_store_identity(spec->path) : NULL;
+    g_autofree char *serial = lun_spec_serial(spec);
+    uint64_t naa = lun_spec_naa(spec);
     for (guint i = 0; i < manager->exports->len; i++) {
         const GPtrArray *luns = export_luns(manager->exports->pdata[i]);
         for (guint k = 0; k < luns->len; k++) {
             const ExportLun *other = luns->pdata[k];
-            const char *key = clash(other, identity, spec->naa);
+            const char *key = clash(other, identity, naa, serial);
             if (key)
                 return passed(refusal(MANAGER_ERROR_INVALID,
                                       "[lun %s/%u] %s: is the same as of LUN %s/%u",
@@ -274,6 +280,45 @@ void online_resize_lun(Manager *manager, ExportLun *lun, uint64_t size, bool shr
     *resize = (Resize){manager, lun, done, arg};
     lun->exchanging = true;
     lun_resize(lun->lun, size, DRAIN_TIMEOUT_MS, resized, resize);
+}
+
+/* --- caches ------------------------------------------------------------------------------------*/
+
+static void cache_set(Lun *at_work, const GError *error, void *arg)
+{
+    Resize *change = arg;
+    ExportLun *lun = change->lun;
+    const char *target = lun->config->spec.target_name;
+    unsigned number = lun->config->spec.number;
+    g_autoptr(GError) failure =
+        error ? refusal(MANAGER_ERROR_FAILED, "LUN %s/%u keeps its cache as it is: %s", target,
+                        number, error->message)
+              : NULL;
+    lun->exchanging = false;
+    if (!error) {
+        g_autofree char *size = text_from_size(lun_cache_size(at_work));
+        g_message("LUN %s/%u: a cache of %s bytes", target, number, size);
+        g_key_file_set_string(change->manager->settings, lun->config->group, "cache", size);
+    }
+    change->done(failure, change->arg);
+    g_free(change);
+}
+
+void online_set_cache(Manager *manager, ExportLun *lun, uint64_t size, OnlineDone done, void *arg)
+{
+    g_autoptr(GError) error = check_idle(manager);
+    if (!error && lun->exchanging)
+        error = refusal(MANAGER_ERROR_BUSY, "another change of this LUN goes on");
+    if (!error && size > 0 && !lun_spec(lun->lun)->path)
+        error = refusal(MANAGER_ERROR_NOT_SUPPORTED, "a LUN without a store needs no cache");
+    if (error || size == lun_cache_size(lun->lun)) {
+        done(error, arg);
+        return;
+    }
+    Resize *change = g_new(Resize, 1);
+    *change = (Resize){manager, lun, done, arg};
+    lun->exchanging = true;
+    lun_set_cache(lun->lun, size, DRAIN_TIMEOUT_MS, cache_set, change);
 }
 
 /* --- target port groups ------------------------------------------------------------------------*/

@@ -22,6 +22,9 @@ void online_remove_lun(Manager *manager, ExportLun *lun, OnlineDone done, void *
 void online_resize_lun(Manager *manager, ExportLun *lun, uint64_t size, bool shrink,
                        OnlineDone done, void *arg);
 
+/* Gives the LUN a cache of this size; 0: none. Larger than the arena can spare: an error. */
+void online_set_cache(Manager *manager, ExportLun *lun, uint64_t size, OnlineDone done, void *arg);
+
 /* Sets the state of a target port group, by its word in the keyfile: an implicit transition. False
  * with error. */
 bool online_set_group_state(Manager *manager, Export *export, unsigned group, const char *state,

@@ -100,7 +100,7 @@ static bool is_port_group(const char *group)
 /* Keys that can be changed in a LUN or port group that is there. */
 static bool is_changeable(const ConfigDifference *difference)
 {
-    static const char *const of_lun[] = {"engine", "engine-options", "mode", "size", NULL};
+    static const char *const of_lun[] = {"engine", "engine-options", "mode", "size", "cache", NULL};
     static const char *const of_port_group[] = {"state", NULL};
     return (is_lun(difference->group) && g_strv_contains(of_lun, difference->key)) ||
            (is_port_group(difference->group) && g_strv_contains(of_port_group, difference->key));
@@ -315,6 +315,8 @@ static void adopt_size(Reload *reload, const EngineChange *change)
     uint64_t size = spec->path ? 0 : spec->size;
     reload->left++;
     online_resize_lun(reload->manager, change->lun, size, true, step_ended, reload);
+    reload->left++;
+    online_set_cache(reload->manager, change->lun, spec->cache_size, step_ended, reload);
 }
 
 static void set_states(Reload *reload)

@@ -3,6 +3,7 @@
  */
 #include "core/scsi/cached_read.h"
 
+#include "core/scsi/readahead.h"
 #include "core/scsi/task_impl.h"
 
 #define DPO 0x10 /* byte 1 of the CDB */
@@ -76,6 +77,7 @@ bool cached_read_begin(Transfer *t, uint32_t offset, uint32_t len, size_t size)
     unsigned flags;
     if (!is_for_cache(task, at, size, &flags))
         return false;
+    flags |= readahead_see(task, at, size);
     t->hold = cache_hold_new(task->itl->shard->lane, at, size, flags);
     t->hold->woken = woken;
     t->hold->owner = t;

@@ -2,6 +2,7 @@
 /* Task sets: who may start, and who must wait. */
 #include "core/scsi/itl.h"
 
+#include "core/base/links.h"
 #include "core/scsi/claim.h"
 #include "core/scsi/command.h"
 #include "core/scsi/copy_results.h"
@@ -51,7 +52,7 @@ static void start(Itl *itl, Task *task)
 {
     itl->running++;
     itl->barriers += is_barrier(task);
-    g_queue_push_tail_link(&itl->tasks, &task->link);
+    links_push_tail(&itl->tasks, &task->link);
     task_start(task);
 }
 
@@ -83,8 +84,11 @@ void itl_start_blocked(Itl *itl)
     if (itl->starting || itl->walkers) /* below this in the stack: that loop goes on */
         return;
     itl->starting = true;
-    for (Task *first; (first = g_queue_peek_head(&itl->blocked)) && may_start(itl, first);) {
-        g_queue_unlink(&itl->blocked, &first->link);
+    while (itl->blocked.head) {
+        Task *first = itl->blocked.head->data;
+        if (!may_start(itl, first))
+            break;
+        links_remove(&itl->blocked, &first->link);
         start(itl, first);
     }
     itl->starting = false;

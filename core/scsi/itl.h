@@ -4,6 +4,7 @@
  * loop, but for the attentions, which every loop may add to under the LUN's lock. */
 #pragma once
 
+#include "core/cache/stream.h"
 #include "core/scsi/reserve.h"
 #include "core/scsi/task.h"
 #include "core/scsi/unit_attention.h"
@@ -23,6 +24,7 @@ struct Itl {
     unsigned walkers;          /* itl_for_each_task(): nothing is started, nothing freed */
     bool withdrawn;            /* the LUN is being removed: freed with the last task */
     GQueue copies;             /* CopyResult, see copy_results.h */
+    CacheStreams streams;      /* of its reads, where the LUN has a cache */
     bool prevents_removal;     /* of the medium; lock: Lun.lock */
     UnitAttentions attentions; /* lock: Lun.lock */
     ReserveVerdict reserve_verdict;

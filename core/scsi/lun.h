@@ -36,9 +36,17 @@ typedef struct {
     uint64_t naa;          /* 0: derived */
     LunThin thin;
     uint64_t cache_size; /* bytes, see core/cache; 0: no cache */
+    bool readahead;      /* of sequential streams, into the cache */
     unsigned cache_slot; /* bytes; 0: the default */
     StateDir *state;     /* outlives the LUN; NULL: nothing can be kept over a restart */
 } LunSpec;
+
+/* What initiators know it by, given or derived: the NAA name, and the serial number (to be freed).
+ * Without spec->naa and spec->serial both depend on target_name and number alone, so they are the
+ * same after a restart, over every transport and for every store. No two LUNs may have one in
+ * common. MT-SAFE. */
+uint64_t lun_spec_naa(const LunSpec *spec);
+char *lun_spec_serial(const LunSpec *spec);
 
 /* Opens the store and makes a shard on every I/O loop. Copies what it keeps of spec. Blocks; loop
  * 0. NULL with error (names the LUN and the key at fault). */

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "core/scsi/itl.h"
+#include "core/scsi/log_sense.h"
 #include "core/scsi/medium.h"
 #include "core/scsi/mode_saved.h"
 #include "core/scsi/operation.h"
@@ -25,6 +26,7 @@ struct Lun {
     AioFile *file; /* loop 0; the shards have their own pointers */
     unsigned block_shift;
     Cache *cache;           /* NULL: there never was one; set under lock, loop 0 */
+    size_t arena;           /* its limit, bytes; constant */
     const void *zeros;      /* see LunShard; constant: a store of this kind keeps its engine */
     bool thin;              /* UNMAP and its kin are there; constant */
     bool unmap_reads_zeros; /* constant */
@@ -46,6 +48,7 @@ struct Lun {
     unsigned preventions; /* Itl that prevent the removal of the medium; lock */
 
     LunOperation operation;
+    LogCounters log_zero[LOG_COUNTED]; /* what counters were when they were reset; lock */
 
     Exchange *exchange; /* the one under way; loop 0 */
     LoopFn closed;      /* lun_close() was called */

@@ -458,9 +458,22 @@ typedef struct {
     void *arg;
 } Flush;
 
-static void flush_gone(void *arg)
+static void let_go(void *arg)
 {
     unhold(arg);
+}
+
+void operation_hold_on(LunShard *shard)
+{
+    Lun *lun = shard->lun;
+    pthread_mutex_lock(&lun->lock);
+    lun->operation.running++;
+    pthread_mutex_unlock(&lun->lock);
+}
+
+void operation_let_go(LunShard *shard)
+{
+    loop_call(shard->lun->main, let_go, shard->lun);
 }
 
 static void flushed(AioReq *req)
@@ -468,18 +481,15 @@ static void flushed(AioReq *req)
     Flush *flush = (Flush *)req; /* its first member */
     lun_shard_request_done(flush->shard, req);
     flush->done((int)req->res, flush->arg);
-    loop_call(flush->shard->lun->main, flush_gone, flush->shard->lun);
+    operation_let_go(flush->shard);
     g_free(flush);
 }
 
 void operation_flush(LunShard *shard, void (*done)(int res, void *arg), void *arg)
 {
-    Lun *lun = shard->lun;
     Flush *flush = g_new0(Flush, 1);
     *flush = (Flush){.req = {.op = AIO_FLUSH, .done = flushed}, shard, done, arg};
-    pthread_mutex_lock(&lun->lock);
-    lun->operation.running++;
-    pthread_mutex_unlock(&lun->lock);
+    operation_hold_on(shard);
     lun_shard_submit(shard, &flush->req);
 }
 

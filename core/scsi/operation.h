@@ -49,6 +49,11 @@ void operation_begin(Task *task, const OperationSpec *spec, bool immediate);
  * shard's loop, as is done(). */
 void operation_flush(LunShard *shard, void (*done)(int res, void *arg), void *arg);
 
+/* The same for requests of others: the closing of the LUN waits from one to the other. On the
+ * shard's loop. */
+void operation_hold_on(LunShard *shard);
+void operation_let_go(LunShard *shard);
+
 /* Leaves sanitize failure mode where the failed operation allows it; false where it does not. */
 bool operation_exit_failure(Task *task);
 

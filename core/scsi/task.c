@@ -2,6 +2,7 @@
 /* The life of a task: submitted, blocked, running, answered or aborted, released. */
 #include "core/scsi/task.h"
 
+#include "core/base/links.h"
 #include "core/scsi/alua.h"
 #include "core/scsi/claim.h"
 #include "core/scsi/command.h"
@@ -178,7 +179,7 @@ static void release(Task *task)
     g_assert(!task->waiters);
     if (task->state == TASK_ABORTED)
         itl_leave(itl, task);
-    g_queue_unlink(&itl->tasks, &task->link);
+    links_remove(&itl->tasks, &task->link);
     task->transport->released(task);
     nexus_task_released(itl);
 }

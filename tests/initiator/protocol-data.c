@@ -136,6 +136,12 @@ static void test_write_overflow(void **state)
     Task task = {0};
 
     (void)state;
+    protocol_write(session, LBA, 4 * bs, 8);
+    protocol_pattern(protocol_memory(session), 4 * bs, 9);
+    run_mismatch(session, &task, true, 4, 0);
+    assert_true(task.overflow);
+    assert_int_equal(task.residual, 4 * bs);
+    assert_true(protocol_reads_back(session, LBA, 4 * bs, 8));
     protocol_write(session, LBA + 1, 3 * bs, 8);
     protocol_pattern(protocol_memory(session), 4 * bs, 9);
     run_mismatch(session, &task, true, 4, bs);

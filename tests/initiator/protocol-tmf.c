@@ -185,8 +185,11 @@ static void test_resets_are_told_in_order(void **state)
 static void test_cold_reset(void **state)
 {
     Session *session = protocol_open(NULL), *witness = *state;
+    Task late = {0};
 
     assert_int_equal(manage(session, COLD_RESET), COMPLETE);
+    scsi_test_unit_ready(&late, protocol_url->lun);
+    assert_false(session_run(session, &late, PATIENCE_MS)); /* nothing behind the response */
     assert_true(session_await_end(session, PATIENCE_MS));
     assert_true(session_await_end(witness, PATIENCE_MS));
     protocol_drop(session);

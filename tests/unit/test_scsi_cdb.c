@@ -107,6 +107,7 @@ static const Shape shapes[] = {
     OUT(0x42, NO_ACTION, 7, 2),
     ACTION(0x48, 0x01),
     ACTION(0x48, 0x1f),
+    PLAIN(0x4c),
     IN(0x4d, NO_ACTION, 7, 2, .set = {2, 0x40}),
     OUT(0x55, NO_ACTION, 7, 2, .set = {1, 0x10}),
     IN(0x5a, NO_ACTION, 7, 2, .set = {2, 0x3f}),

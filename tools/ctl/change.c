@@ -227,6 +227,22 @@ bool command_lun_resize(const Request *request, GError **error)
     return done && print_new(request, path, "Lun1", print_lun, error);
 }
 
+bool command_lun_set_cache(const Request *request, GError **error)
+{
+    ClientObject lun;
+    uint64_t size;
+    if (!text_to_size(request->args[2], &size))
+        return bad_value(error,
+                         "%s: a size is a number of bytes, with a suffix K, M, G or T or without",
+                         request->args[2]);
+    if (!client_find_lun(request->client, request->args[0], request->args[1], &lun, error))
+        return false;
+    g_autoptr(GVariant) done = client_call(request->client, lun.path, "Lun1", "SetCache",
+                                           g_variant_new("(t)", (guint64)size), error);
+    g_autoptr(GVariant) path = g_variant_ref_sink(g_variant_new("(o)", lun.path));
+    return done && print_new(request, path, "Lun1", print_lun, error);
+}
+
 /* --- the configuration file --------------------------------------------------------------------*/
 
 static bool call_manager(const Request *request, const char *method, GError **error)

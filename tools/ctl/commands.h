@@ -35,6 +35,7 @@ bool command_target_set_state(const Request *request, GError **error);
 bool command_lun_add(const Request *request, GError **error);
 bool command_lun_remove(const Request *request, GError **error);
 bool command_lun_resize(const Request *request, GError **error);
+bool command_lun_set_cache(const Request *request, GError **error);
 bool command_lun_set_engine(const Request *request, GError **error);
 bool command_lun_clear_sync_error(const Request *request, GError **error);
 bool command_compare(const Request *request, GError **error);

@@ -45,6 +45,8 @@ static const Command commands[] = {
      command_lun_remove},
     {{"lun", "resize"}, "TARGET LUN [SIZE]", "Change the size, or ask the store for it again", 2, 3,
      TAKES_SHRINK, command_lun_resize},
+    {{"lun", "set-cache"}, "TARGET LUN SIZE", "Change the size of a LUN's cache, 0 for none", 3, 3, 0,
+     command_lun_set_cache},
     {{"lun", "set-engine"}, "TARGET LUN ENGINE", "Exchange the engine of a LUN while it is used", 3, 3,
      TAKES_ENGINE_OPTIONS, command_lun_set_engine},
     {{"lun", "clear-sync-error"}, "TARGET LUN",

@@ -145,11 +145,19 @@ static char *reservation(const ClientObject *lun)
     return *type ? g_strdup_printf("%s by %s ", type, holders) : g_strdup("");
 }
 
+/* "cache=SIZE " or nothing. */
+static char *cache_size(const ClientObject *lun)
+{
+    g_autofree char *size = text_from_size(object_number(lun, "CacheSize"));
+    return object_number(lun, "CacheSize") ? g_strdup_printf("cache=%s ", size) : g_strdup("");
+}
+
 static char *lun_flags(const ClientObject *lun)
 {
     const char *sync_error = object_string(lun, "SyncError");
     g_autofree char *reserved = reservation(lun);
-    return g_strconcat(reserved, object_bool(lun, "ReadOnly") ? "read-only " : "",
+    g_autofree char *cache = cache_size(lun);
+    return g_strconcat(reserved, cache, object_bool(lun, "ReadOnly") ? "read-only " : "",
                        object_bool(lun, "Removable") ? "removable " : "",
                        object_bool(lun, "WriteCache") ? "write-cache " : "",
                        object_bool(lun, "Hung") ? "HUNG " : "", *sync_error ? "SYNC ERROR: " : "",

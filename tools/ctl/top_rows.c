@@ -98,7 +98,6 @@ static Reading *read_lun(Client *client, const char *path, GError **error)
     if (!latency)
         return NULL;
     Reading *reading = g_new0(Reading, 1);
-    g_autoptr(GVariant) hits = g_variant_lookup_value(dict, "CacheHits", NULL);
     *reading = (Reading){
         .at = now,
         .bytes = dict_number(dict, "ReadBytes") + dict_number(dict, "WriteBytes"),
@@ -107,7 +106,7 @@ static Reading *read_lun(Client *client, const char *path, GError **error)
                   dict_number(dict, "EngineInlineMisses"),
         .cache_hits = dict_number(dict, "CacheHits"),
         .cache_lookups = dict_number(dict, "CacheHits") + dict_number(dict, "CacheMisses"),
-        .has_cache = hits != NULL,
+        .has_cache = dict_number(dict, "CacheHits") + dict_number(dict, "CacheMisses") > 0,
         .latency = latency,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)

@@ -36,7 +36,7 @@ const drawn = [];
 function chart(kind, title, hint, options, values) {
 	const plot = element("div", {class: "plot"});
 	const figure = element("figure", {"data-chart": kind},
-		element("figcaption", {}, title, element("span", {class: "hint"}, hint)), plot);
+		element("figcaption", {}, title, " ", element("span", {class: "hint"}, hint)), plot);
 	if (values)
 		figure.append(element("details", {}, element("summary", {}, "Values"), values));
 	drawn.push({plot, title, options, width: 0});
