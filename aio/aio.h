@@ -27,8 +27,9 @@ typedef enum {
 enum {
     AIO_FUA = 1u << 0,       /* WRITE, WRITE_ZEROES: on stable storage before done */
     AIO_MAY_UNMAP = 1u << 1, /* WRITE_ZEROES: may deallocate instead of writing zeros */
-    /* WRITE: as a whole or not at all, even when power fails. Only of aio_file_atomic_unit() bytes
-     * at a multiple of that, and in one piece of memory; anything else is -EOPNOTSUPP. */
+    /* WRITE: as a whole or not at all, even when power fails. Only of a length that
+     * aio_file_atomic_unit() may return, at a multiple of it, and in one piece of memory; anything
+     * else is -EOPNOTSUPP. */
     AIO_ATOMIC = 1u << 2,
     AIO_NO_WAIT = 1u << 3, /* PREFETCH: done when it has begun */
 };
@@ -51,6 +52,8 @@ struct AioReq {
     /* EXTENT: set before done. A hole takes no space and reads as zeros; allocated space that was
      * never written may count as one. Where the store cannot tell, all is data. */
     bool hole;
+
+    uint64_t begun; /* the caller's own */
 
     /* the engine's own */
     AioReq *next;

@@ -154,7 +154,7 @@ static int file_attach(AioFile *file, char **why)
     if (res == 0 && file->mode == AIO_DIRECT)
         res = aio_probe_direct(file->fd, store->block, &file->offset_align, &file->memory_align);
     if (res == 0 && file->mode == AIO_DIRECT && !store->read_only)
-        file->atomic_unit = aio_probe_atomic(file->fd);
+        aio_probe_atomic(file->fd, &file->atomic_min, &file->atomic_max);
     if (res == -EINVAL && file->mode == AIO_DIRECT)
         return refuse(why, res, "%s: its file system has no direct I/O", store->path);
     if (res < 0)
@@ -289,9 +289,10 @@ size_t aio_file_memory_align(const AioFile *file)
     return file->memory_align;
 }
 
-size_t aio_file_atomic_unit(const AioFile *file)
+size_t aio_file_atomic_unit(const AioFile *file, size_t most)
 {
-    return file->atomic_unit;
+    size_t unit = file->atomic_max < most ? file->atomic_max : most;
+    return unit >= file->atomic_min ? unit : 0;
 }
 
 bool aio_file_can_discard(const AioFile *file)

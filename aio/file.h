@@ -55,8 +55,9 @@ bool aio_file_overwrites_in_place(const AioFile *file);
 /* Smallest request that needs no read-modify-write (1 when buffered); offset and length, bytes. */
 size_t aio_file_offset_align(const AioFile *file);
 size_t aio_file_memory_align(const AioFile *file);
-/* Bytes that the file writes as a whole or not at all with AIO_ATOMIC, a power of two; 0: none. */
-size_t aio_file_atomic_unit(const AioFile *file);
+/* The largest length, at most `most`, that the file writes as a whole or not at all with
+ * AIO_ATOMIC; a power of two, as is `most`. 0: none. */
+size_t aio_file_atomic_unit(const AioFile *file, size_t most);
 bool aio_file_can_discard(const AioFile *file);             /* hole punching / BLKDISCARD works */
 bool aio_file_discard_zeroes(const AioFile *file);          /* reads after a discard return zeros */
 uint64_t aio_file_discard_granularity(const AioFile *file); /* bytes, 0 when it cannot */

@@ -38,7 +38,7 @@ struct AioFile {
     int fd; /* in `mode`; -1 for the null store */
     AioMode mode;
     size_t offset_align, memory_align; /* powers of two */
-    size_t atomic_unit;                /* bytes, a power of two; 0: no atomic writes */
+    size_t atomic_min, atomic_max;     /* bytes, powers of two; 0: no atomic writes */
     bool submit_blocks;                /* atomic; libaio: RWF_NOWAIT is not known here */
     alignas(64) AioNowait nowait;      /* a cache line of its own: the rest is only read */
 };
@@ -48,8 +48,8 @@ int aio_probe_size(int fd, bool block, uint64_t *size);
 unsigned aio_probe_sector(int fd); /* of a block device */
 /* 0, or -EINVAL where the file takes no direct I/O. */
 int aio_probe_direct(int fd, bool block, size_t *offset_align, size_t *memory_align);
-/* The largest atomic write from one piece of memory, or 0. */
-size_t aio_probe_atomic(int fd);
+/* The least and the largest atomic write from one piece of memory, or 0. */
+void aio_probe_atomic(int fd, size_t *min, size_t *max);
 void aio_probe_discard(AioStore *store);
 bool aio_probe_in_place(int fd); /* of a regular file */
 

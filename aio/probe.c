@@ -56,14 +56,15 @@ int aio_probe_direct(int fd, bool block, size_t *offset_align, size_t *memory_al
     return *offset_align && *memory_align ? 0 : -EINVAL;
 }
 
-size_t aio_probe_atomic(int fd)
+void aio_probe_atomic(int fd, size_t *min, size_t *max)
 {
     AioAtomicLimits limits;
 
+    *min = *max = 0;
     if (aio_sys.atomic_limits(fd, &limits) < 0 || limits.segments_max < 1 || limits.unit_max == 0)
-        return 0;
-    size_t unit = (size_t)1 << (31 - __builtin_clz(limits.unit_max));
-    return unit >= limits.unit_min ? unit : 0;
+        return;
+    *min = limits.unit_min;
+    *max = (size_t)1 << (31 - __builtin_clz(limits.unit_max));
 }
 
 /* A number of /sys/dev/block/MAJOR:MINOR/queue; partitions have their queue one level up. */

@@ -14,9 +14,10 @@ bool aio_req_is_fua(const AioReq *req)
 
 static bool is_atomic_unit(const AioReq *req)
 {
-    size_t unit = req->file->atomic_unit;
-    return req->op == AIO_WRITE && req->iovcnt == 1 && unit > 0 && req->len == unit &&
-           req->offset % unit == 0;
+    const AioFile *file = req->file;
+    return req->op == AIO_WRITE && req->iovcnt == 1 && file->atomic_max > 0 &&
+           req->len >= file->atomic_min && req->len <= file->atomic_max &&
+           (req->len & (req->len - 1)) == 0 && req->offset % req->len == 0;
 }
 
 int aio_req_admit(AioReq *req)

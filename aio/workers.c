@@ -258,6 +258,7 @@ static void *worker_main(void *arg)
     Worker *self = arg;
     AioWorkers *pool = self->pool;
 
+    pthread_setname_np(pthread_self(), "rtgt-worker");
     pthread_mutex_lock(&pool->lock);
     pool->waking--;
     for (;;) {

@@ -53,7 +53,7 @@ void srp_ring_close(SrpChannel *channel); /* nothing posted or lent (asserted); 
 /* The queue pair went without having been accepted: nothing is posted. */
 void srp_ring_unpost(SrpChannel *channel);
 /* A received IU is done with: its receive is posted again, and owed to the initiator when it was a
- * request - unless others need the memory more. */
+ * request - unless others need the memory more; but what task management takes it gets back. */
 void srp_ring_release(SrpIu *iu, bool request);
 /* The initiator has used up its credits: gives it more where there is memory. */
 void srp_ring_grow(SrpChannel *channel);

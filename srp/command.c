@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* SCSI commands: from the information unit to the Task, and the Task's answers back. */
 #include "core/base/counter.h"
+#include "core/base/links.h"
 #include "srp/channel.h"
 #include "srp/session.h"
 
@@ -41,9 +42,10 @@ static SrpCommand *command_new(SrpChannel *channel, SrpIu *iu)
     SrpCommands *commands = &channel->commands;
     if (g_queue_is_empty(&commands->free))
         add_block(commands);
-    GList *link = g_queue_pop_head_link(&commands->free);
+    GList *link = commands->free.head;
     SrpCommand *command = link->data;
-    g_queue_push_tail_link(&commands->busy, link);
+    links_remove(&commands->free, link);
+    links_push_tail(&commands->busy, link);
     command->channel = channel;
     command->iu = iu;
     command->out_place = command->in_place = (SrpPlace){0, 0};
@@ -76,8 +78,8 @@ static void command_free(SrpCommand *command)
     free_tables(command);
     give_receive_back(command);
     commands->forgotten -= command->forgotten;
-    g_queue_unlink(&commands->busy, &command->link);
-    g_queue_push_head_link(&commands->free, &command->link);
+    links_remove(&commands->busy, &command->link);
+    links_push_head(&commands->free, &command->link);
     srp_channel_settle(channel);
 }
 

@@ -146,7 +146,7 @@ void srp_ring_release(SrpIu *iu, bool request)
         keep(ring, iu);
         return;
     }
-    if (request && receive_share_shrink(&ring->share)) {
+    if (request && iu->buffer[ring->pad] == SRP_CMD && receive_share_shrink(&ring->share)) {
         drop_buffer(channel, iu);
         return;
     }

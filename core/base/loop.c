@@ -4,6 +4,7 @@
 
 #include "core/base/call_queue.h"
 #include "core/base/counter.h"
+#include "core/base/timers.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #define POLL_BUDGET    32  /* completions taken from one poller in a round */
@@ -32,6 +34,7 @@ struct Loop {
     GSource *source;
     int epoll_fd;
     CallQueue calls;
+    Timers timers;
 
     GPtrArray *pollers; /* LoopPoller; NULL: removed in this round */
     unsigned n_fds;     /* sockets, the pollers' fds not counted */
@@ -39,7 +42,10 @@ struct Loop {
     int batch_at, batch_n;
     LoopFlush *flush_head, **flush_tail;
     unsigned flush_n;
-    bool again; /* the turn ended with work left */
+    LoopFlush *flushed; /* to be run after them; the order is nobody's affair */
+    bool again;         /* the turn ended with work left */
+    bool in_turn;
+    uint64_t now; /* of loop_now() in this part of the round; 0: nobody has asked */
 
     unsigned poll_us, window_us; /* configured limit; what pays at present */
     unsigned sleeps_unprobed;
@@ -245,16 +251,69 @@ static unsigned run_flushes(Loop *loop)
     return n;
 }
 
+void loop_flushed_later(Loop *loop, LoopFlush *flush)
+{
+    if (flush->queued)
+        return;
+    flush->queued = true;
+    flush->next = loop->flushed;
+    loop->flushed = flush;
+}
+
+void loop_flushed_cancel(Loop *loop, LoopFlush *flush)
+{
+    for (LoopFlush **at = &loop->flushed; *at; at = &(*at)->next)
+        if (*at == flush) {
+            *at = flush->next;
+            flush->queued = false;
+            return;
+        }
+}
+
+static bool has_queued(const Loop *loop)
+{
+    return loop->flush_head || loop->flushed;
+}
+
+static void run_flushed(Loop *loop)
+{
+    LoopFlush *flush;
+    loop->now = 0;
+    while ((flush = loop->flushed)) {
+        loop->flushed = flush->next;
+        flush->queued = false;
+        flush->run(flush);
+    }
+}
+
+/* --- the time --------------------------------------------------------------------------------- */
+
+uint64_t loop_now(Loop *loop)
+{
+    if (loop->now)
+        return loop->now;
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    uint64_t now = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+    if (loop->in_turn) /* otherwise GLib calls somebody, and nobody says when it is over */
+        loop->now = now;
+    return now;
+}
+
 /* --- rounds and turns ------------------------------------------------------------------------- */
 
 static unsigned run_round(Loop *loop, bool look_at_fds)
 {
     counter_add(&loop->counters.rounds, 1);
+    loop->now = 0;
     unsigned work = call_queue_run(&loop->calls);
     if (look_at_fds)
         work += serve_ready_fds(loop);
     work += poll_pollers(loop); /* after the fds: what they asked of an engine may be done by now */
-    return work + run_flushes(loop);
+    work += run_flushes(loop);
+    if (loop->flushed)
+        run_flushed(loop);
+    return work;
 }
 
 /* Polling pays when it finds work: its window doubles then, halves otherwise, and is tried again
@@ -289,36 +348,43 @@ static bool arm_and_look_again(Loop *loop)
 {
     counter_add(&loop->counters.sleeps, 1);
     arm_pollers(loop);
-    return poll_pollers(loop) > 0 || loop->flush_head;
+    loop->now = 0;
+    return poll_pollers(loop) > 0 || has_queued(loop);
+}
+
+static void run_rounds(Loop *loop)
+{
+    int64_t end = now_us() + TURN_US;
+    run_round(loop, true); /* woken by an fd: look which */
+    do {
+        if (!run_round(loop, loop->n_fds > 0) && !poll_for_work(loop, end) &&
+            !arm_and_look_again(loop))
+            return;
+    } while (now_us() < end);
+    loop->again = true;
 }
 
 static void run_turn(Loop *loop)
 {
     counter_add(&loop->counters.turns, 1);
-    int64_t end = now_us() + TURN_US;
     loop->again = false;
-    run_round(loop, true); /* woken by an fd: look which */
-    for (;;) {
-        if (!run_round(loop, loop->n_fds > 0) && !poll_for_work(loop, end) &&
-            !arm_and_look_again(loop))
-            return;
-        if (now_us() >= end)
-            break;
-    }
-    loop->again = true;
+    loop->in_turn = true;
+    run_rounds(loop);
+    loop->in_turn = false;
+    loop->now = 0;
 }
 
 static gboolean source_prepare(GSource *source, gint *timeout)
 {
     Loop *loop = ((DataSource *)source)->loop;
     *timeout = -1;
-    return loop->again || loop->flush_head;
+    return loop->again || has_queued(loop);
 }
 
 static gboolean source_check(GSource *source)
 {
     DataSource *data = (DataSource *)source;
-    return data->loop->again || data->loop->flush_head ||
+    return data->loop->again || has_queued(data->loop) ||
            g_source_query_unix_fd(source, data->fd_tag) != 0;
 }
 
@@ -357,6 +423,7 @@ static Loop *loop_create(unsigned index, GMainContext *context, const LoopConfig
      * of its set and put it back around every turn, and wake itself up by an event fd each time. */
     g_source_set_can_recurse(loop->source, TRUE);
     g_source_attach(loop->source, context);
+    timers_init(&loop->timers, context);
     return loop;
 }
 
@@ -410,7 +477,8 @@ void loop_free(Loop *loop)
         current = NULL;
     }
     compact_pollers(loop);
-    g_assert(loop->pollers->len == 0 && loop->n_fds == 0 && !loop->flush_head);
+    g_assert(loop->pollers->len == 0 && loop->n_fds == 0 && !has_queued(loop));
+    timers_deinit(&loop->timers);
     g_source_destroy(loop->source);
     g_source_unref(loop->source);
     g_main_context_unref(loop->context);
@@ -444,10 +512,7 @@ void loop_set_poll_us(Loop *loop, unsigned poll_us)
 
 GSource *loop_timer_start(Loop *loop, unsigned ms, GSourceFunc fn, void *arg)
 {
-    GSource *timer = g_timeout_source_new(ms);
-    g_source_set_callback(timer, fn, arg, NULL);
-    g_source_attach(timer, loop->context);
-    return timer;
+    return timers_start(&loop->timers, ms, fn, arg);
 }
 
 void loop_timer_stop(GSource **timer)

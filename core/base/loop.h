@@ -89,6 +89,16 @@ struct LoopFlush {
 void loop_flush_later(Loop *loop, LoopFlush *flush);
 void loop_flush_cancel(Loop *loop, LoopFlush *flush); /* no-op when not queued */
 
+/* Runs when the flush work of the round is done: what it has sent is on its way. Once per queueing;
+ * not while it is queued by loop_flush_later(). It may queue flush work, but not itself again. */
+void loop_flushed_later(Loop *loop, LoopFlush *flush);
+void loop_flushed_cancel(Loop *loop, LoopFlush *flush); /* no-op when not queued */
+
+/* Nanoseconds of CLOCK_MONOTONIC. The clock is read once, when first asked, for all that is found
+ * in a round, and once more for what loop_flushed_later() runs: what came in together came at one
+ * time, that of the first of it. */
+uint64_t loop_now(Loop *loop);
+
 /* Counters; written by the loop alone, read from anywhere (relaxed). */
 typedef struct {
     uint64_t turns;       /* dispatches by GLib */

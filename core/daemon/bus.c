@@ -3,6 +3,7 @@
 #include "core/daemon/bus.h"
 
 #include "core/daemon/bus_objects.h"
+#include "core/daemon/experiment.h"
 
 #include <string.h>
 
@@ -112,6 +113,37 @@ static void pool_low(void *arg, const char *pool, uint64_t left, uint64_t limit)
     bus_manager_pool_low(G_DBUS_OBJECT_MANAGER(bus->objects), pool, left, limit);
 }
 
+static void experiment_added(void *arg, Experiment *experiment)
+{
+    Bus *bus = arg;
+    show(bus, bus_experiment_object(experiment, bus->connection));
+}
+
+static void experiment_changed(void *arg, Experiment *experiment)
+{
+    Bus *bus = arg;
+    bus_experiment_changed(G_DBUS_OBJECT_MANAGER(bus->objects), experiment);
+}
+
+static void experiment_measured(void *arg, Experiment *experiment)
+{
+    Bus *bus = arg;
+    bus_experiment_measured(G_DBUS_OBJECT_MANAGER(bus->objects), experiment);
+}
+
+static void experiment_ended(void *arg, Experiment *experiment)
+{
+    Bus *bus = arg;
+    bus_experiment_ended(G_DBUS_OBJECT_MANAGER(bus->objects), experiment);
+}
+
+static void experiment_removed(void *arg, Experiment *experiment)
+{
+    Bus *bus = arg;
+    g_autofree char *path = bus_experiment_path(experiment_id(experiment));
+    g_dbus_object_manager_server_unexport(bus->objects, path);
+}
+
 static void lun_added(void *arg, ExportLun *lun)
 {
     Bus *bus = arg;
@@ -166,6 +198,11 @@ static void show_all(Bus *bus)
         .lun_removed = lun_removed,
         .lun_changed = lun_changed,
         .pool_low = pool_low,
+        .experiment_added = experiment_added,
+        .experiment_changed = experiment_changed,
+        .experiment_measured = experiment_measured,
+        .experiment_ended = experiment_ended,
+        .experiment_removed = experiment_removed,
     };
     const GPtrArray *exports = manager_exports(bus->manager);
     const GPtrArray *sessions = manager_sessions(bus->manager);

@@ -2,6 +2,8 @@
 /* org.rtgt.Lun1: a logical unit, and what can be changed of it. */
 #include "core/daemon/bus_objects.h"
 #include "core/daemon/exchange.h"
+#include "core/daemon/experiment.h"
+#include "core/daemon/lun_counters.h"
 #include "core/daemon/online.h"
 #include "core/daemon/rtgt-dbus.h"
 #include "core/scsi/reserve.h"
@@ -88,9 +90,11 @@ static void bus_lun_init(BusLun *self)
 
 static void show_engine(RtgtLun1 *interface, const ExportLun *lun)
 {
+    g_autofree char *experiment =
+        lun->experiment ? bus_experiment_path(experiment_id(lun->experiment)) : g_strdup("/");
     g_object_set(interface, "engine", lun_engine(lun->lun)->name, "mode",
                  config_modes[lun_mode(lun->lun)], "engine-options",
-                 bus_strings(lun->option_keys, lun->option_values), NULL);
+                 bus_strings(lun->option_keys, lun->option_values), "experiment", experiment, NULL);
 }
 
 /* --- methods -----------------------------------------------------------------------------------*/
@@ -100,43 +104,41 @@ static gboolean get_statistics(RtgtLun1 *interface, GDBusMethodInvocation *invoc
 {
     LunStats s;
     lun_get_stats(lun->lun, &s);
-    const BusCounter counters[] = {
-        {"Reads", s.reads},
-        {"Writes", s.writes},
-        {"Flushes", s.flushes},
-        {"Unmaps", s.unmaps},
-        {"Others", s.others},
-        {"Errors", s.errors},
-        {"ReadBytes", s.read_bytes},
-        {"WriteBytes", s.write_bytes},
-        {"QueuedByGate", s.queued_by_gate},
-        {"EngineSubmitted", s.engine.submitted},
-        {"EngineCompleted", s.engine.completed},
-        {"EngineErrors", s.engine.errors},
-        {"EngineInlineHits", s.engine.inline_hits},
-        {"EngineInlineShorts", s.engine.inline_shorts},
-        {"EngineInlineMisses", s.engine.inline_misses},
-        {"EngineInlineUnsupported", s.engine.inline_unsupported},
-        {"EngineHandOffs", s.engine.hand_offs},
-        {"EngineWakeUps", s.engine.wake_ups},
-        {"EngineEventWrites", s.engine.event_writes},
-        {"EngineSubmitCalls", s.engine.submit_calls},
-        {"EngineBounced", s.engine.bounced},
-        {"CacheHits", s.cache.hits},
-        {"CacheHitBytes", s.cache.hit_bytes},
-        {"CacheMisses", s.cache.misses},
-        {"CacheWaits", s.cache.waits},
-        {"CacheBypasses", s.cache.bypasses},
-        {"CacheEvictions", s.cache.evictions},
-        {"CacheCopiesOnWrite", s.cache.copies_on_write},
-        {"CacheSlots", s.cache.used},
-        {"CachePinned", s.cache.pinned},
-        {"CacheReadaheadUseful", s.cache.ahead_useful},
-        {"CacheReadaheadWasted", s.cache.ahead_wasted},
-        {"CacheDirty", 0}, /* it is written through */
-    };
-    rtgt_lun1_complete_get_statistics(interface, invocation,
-                                      bus_counters(counters, G_N_ELEMENTS(counters)));
+    GVariantBuilder dict;
+    g_variant_builder_init(&dict, G_VARIANT_TYPE_VARDICT);
+    lun_counters_add(&dict, &s);
+    g_variant_builder_add(&dict, "{sv}", "CacheDirty", g_variant_new_uint64(0)); /* write-through */
+    rtgt_lun1_complete_get_statistics(interface, invocation, g_variant_builder_end(&dict));
+    return TRUE;
+}
+
+static gboolean get_latency(RtgtLun1 *interface, GDBusMethodInvocation *invocation, ExportLun *lun)
+{
+    g_auto(LatencySums) sums = {0};
+    lun_add_latency(lun->lun, &sums);
+    rtgt_lun1_complete_get_latency(interface, invocation, latency_sums_to_variant(&sums));
+    return TRUE;
+}
+
+static gboolean compare(RtgtLun1 *interface, GDBusMethodInvocation *invocation,
+                        const char *const *engines, GVariant *options, ExportLun *lun)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(ConfigSettings) settings = {0};
+    g_auto(ExperimentPlan) plan = {0};
+    const Experiment *experiment = NULL;
+    if (bus_read_settings(options, &settings, &error) &&
+        experiment_plan_parse(&plan, engines, &settings, &error)) {
+        if (!plan.keep)
+            plan.owner = g_strdup(g_dbus_method_invocation_get_sender(invocation));
+        experiment = experiment_start(bus_manager_of(interface), lun, &plan, &error);
+    }
+    if (!experiment) {
+        g_dbus_method_invocation_return_gerror(invocation, error);
+        return TRUE;
+    }
+    g_autofree char *path = bus_experiment_path(experiment_id(experiment));
+    rtgt_lun1_complete_compare(interface, invocation, path);
     return TRUE;
 }
 
@@ -279,6 +281,8 @@ GDBusObjectSkeleton *bus_lun_object(Manager *manager, ExportLun *lun)
                  spec->cache_slot, "readahead", (gboolean)spec->readahead, NULL);
     show_engine(interface, lun);
     g_signal_connect(interface, "handle-get-statistics", G_CALLBACK(get_statistics), lun);
+    g_signal_connect(interface, "handle-get-latency", G_CALLBACK(get_latency), lun);
+    g_signal_connect(interface, "handle-compare", G_CALLBACK(compare), lun);
     g_signal_connect(interface, "handle-clear-sync-error", G_CALLBACK(clear_sync_error), lun);
     g_signal_connect(interface, "handle-set-engine", G_CALLBACK(set_engine), lun);
     g_signal_connect(interface, "handle-resize", G_CALLBACK(resize), lun);

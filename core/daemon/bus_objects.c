@@ -29,6 +29,11 @@ char *bus_session_path(uint64_t id)
     return g_strdup_printf(BUS_ROOT "/session/%" G_GUINT64_FORMAT, id);
 }
 
+char *bus_experiment_path(uint64_t id)
+{
+    return g_strdup_printf(BUS_ROOT "/experiment/%" G_GUINT64_FORMAT, id);
+}
+
 GDBusObjectSkeleton *bus_object(const char *path, void *interface)
 {
     GDBusObjectSkeleton *object = g_dbus_object_skeleton_new(path);

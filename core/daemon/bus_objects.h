@@ -10,12 +10,15 @@
 char *bus_target_path(const char *name);
 char *bus_lun_path(const char *target_name, unsigned number);
 char *bus_session_path(uint64_t id);
+char *bus_experiment_path(uint64_t id);
 
 /* New references; what they show must outlive them. */
 GDBusObjectSkeleton *bus_manager_object(Manager *manager);
 GDBusObjectSkeleton *bus_target_object(Manager *manager, Export *export);
 GDBusObjectSkeleton *bus_lun_object(Manager *manager, ExportLun *lun);
 GDBusObjectSkeleton *bus_session_object(SessionRecord *record);
+/* Ends it when its owner leaves the connection. */
+GDBusObjectSkeleton *bus_experiment_object(Experiment *experiment, GDBusConnection *connection);
 
 /* The session's negotiated parameters are others now. */
 void bus_session_changed(GDBusObjectManager *objects, const SessionRecord *record);
@@ -23,7 +26,12 @@ void bus_session_changed(GDBusObjectManager *objects, const SessionRecord *recor
 void bus_manager_pool_low(GDBusObjectManager *objects, const char *pool, uint64_t left,
                           uint64_t limit);
 
-/* The engine at work has changed. */
+/* It has other properties, one more result, or has ended. */
+void bus_experiment_changed(GDBusObjectManager *objects, const Experiment *experiment);
+void bus_experiment_measured(GDBusObjectManager *objects, const Experiment *experiment);
+void bus_experiment_ended(GDBusObjectManager *objects, const Experiment *experiment);
+
+/* The engine at work has changed, or an experiment has begun or ended. */
 void bus_lun_changed(GDBusObject *object, const ExportLun *lun);
 
 /* The manager that an interface belongs to, for its methods. */

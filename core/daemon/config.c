@@ -2,6 +2,7 @@
 /* The file as a whole: its groups in order, then what must hold between them. */
 #include "core/daemon/config.h"
 
+#include "core/base/address.h"
 #include "core/daemon/config_groups.h"
 #include "core/daemon/config_text.h"
 
@@ -25,6 +26,7 @@ const char *const config_hugepages[] = {
 static const char *const daemon_keys[] = {
     "io-loops", "poll-us", "bus", "state-dir", "secrets", "tmf-timeout", "copy-between-targets",
     NULL};
+static const char *const metrics_keys[] = {"listen", NULL};
 static const char *const memory_keys[] = {"arena", "arena-initial", "recv-memory", "hugepages",
                                           NULL};
 
@@ -93,6 +95,16 @@ static void read_memory(const ConfigReader *reader, Config *config)
         config_reader_choice(reader, "memory", "hugepages", config_hugepages, ARENA_HUGE_AUTO);
     config->recv_memory = config_reader_size(reader, "memory", "recv-memory", "auto", arena / 4,
                                              RECV_MEMORY_MIN, arena / 2);
+}
+
+static void read_metrics(const ConfigReader *reader, Config *config)
+{
+    struct sockaddr_storage address;
+    config->metrics_listen = config_reader_string(reader, "metrics", "listen");
+    if (config->metrics_listen && !address_parse(config->metrics_listen, &address))
+        config_reader_complain(reader, "metrics", "listen",
+                               "must be a numeric address with a port, as in 127.0.0.1:9810 or "
+                               "[::1]:9810");
 }
 
 size_t config_admitted(const Config *config)
@@ -183,6 +195,7 @@ static void complain_group(const ConfigReader *reader, const Config *config, con
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_ptr_array_add(names, (void *)"daemon");
     g_ptr_array_add(names, (void *)"memory");
+    g_ptr_array_add(names, (void *)"metrics");
     for (guint i = 0; i < config->transports->len; i++)
         g_ptr_array_add(names,
                         (void *)((ConfigTransport *)config->transports->pdata[i])->transport->name);
@@ -198,7 +211,8 @@ static void complain_group(const ConfigReader *reader, const Config *config, con
 
 static bool is_fixed_group(const Config *config, const char *group)
 {
-    bool fixed = strcmp(group, "daemon") == 0 || strcmp(group, "memory") == 0;
+    static const char *const own[] = {"daemon", "memory", "metrics", NULL};
+    bool fixed = g_strv_contains(own, group);
     for (guint i = 0; !fixed && i < config->transports->len; i++)
         fixed =
             strcmp(group, ((ConfigTransport *)config->transports->pdata[i])->transport->name) == 0;
@@ -241,8 +255,10 @@ static void read_all(const ConfigReader *reader, Config *config, const Transport
 {
     check_fixed_keys(reader, "daemon", daemon_keys);
     check_fixed_keys(reader, "memory", memory_keys);
+    check_fixed_keys(reader, "metrics", metrics_keys);
     read_daemon(reader, config);
     read_memory(reader, config);
+    read_metrics(reader, config);
     for (const Transport *const *transport = transports; *transport; transport++)
         g_ptr_array_add(config->transports, config_transport_read(reader, *transport));
     read_targets(reader, config, transports);
@@ -304,6 +320,7 @@ void config_free(Config *config)
     if (config->keys)
         g_key_file_unref(config->keys);
     g_free(config->bus);
+    g_free(config->metrics_listen);
     g_free(config->state_dir);
     secrets_free(config->secrets);
     g_ptr_array_unref(config->transports);

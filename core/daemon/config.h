@@ -59,6 +59,7 @@ typedef struct {
     bool poll_auto; /* poll_us is to be chosen */
     char *bus;      /* system, session, none or a D-Bus address */
     bool bus_chosen;
+    char *metrics_listen; /* "ADDRESS:PORT"; NULL: nowhere */
     char *state_dir;
     bool state_dir_chosen;
     Secrets *secrets; /* NULL: there is no secrets= */

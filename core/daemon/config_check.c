@@ -23,8 +23,8 @@ char *config_store_identity(const char *path)
     return g_strdup_printf("name %jx %jx %s", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, name);
 }
 
-/* Notes that `lun` has the identity; complains where another one has it. */
-static void claim(const ConfigReader *reader, GHashTable *owners, char *identity,
+/* Notes that `lun` has the identity; false, with a complaint, where another one has it. */
+static bool claim(const ConfigReader *reader, GHashTable *owners, char *identity,
                   const ConfigLun *lun, const char *key, const char *what)
 {
     const ConfigLun *other = g_hash_table_lookup(owners, identity);
@@ -32,6 +32,19 @@ static void claim(const ConfigReader *reader, GHashTable *owners, char *identity
         config_reader_complain(reader, lun->group, key, "%s as [%s] on line %u", what, other->group,
                                config_scan_line(reader->scan, other->group, NULL));
     g_hash_table_insert(owners, identity, (void *)lun);
+    return !other;
+}
+
+/* Both are in VPD page 83h, and the state of a LUN is kept under the former. */
+static void claim_names(const ConfigReader *reader, GHashTable *owners, const ConfigLun *lun)
+{
+    static const char what[] = "initiators would take the two for one disk: the same";
+    const LunSpec *spec = &lun->spec;
+    g_autofree char *serial = lun_spec_serial(spec);
+    claim(reader, owners, g_strdup_printf("naa %jx", (uintmax_t)lun_spec_naa(spec)), lun,
+          spec->naa ? "naa" : NULL, what);
+    claim(reader, owners, g_strdup_printf("serial %s", serial), lun, spec->serial ? "serial" : NULL,
+          what);
 }
 
 static void check_lun(const ConfigReader *reader, GHashTable *owners, const ConfigLun *lun)
@@ -39,11 +52,9 @@ static void check_lun(const ConfigReader *reader, GHashTable *owners, const Conf
     const LunSpec *spec = &lun->spec;
     if (spec->path && g_path_is_absolute(spec->path))
         claim(reader, owners, config_store_identity(spec->path), lun, "path", "is the same store");
-    if (spec->naa)
-        claim(reader, owners, g_strdup_printf("naa %jx", (uintmax_t)spec->naa), lun, "naa",
-              "is the same name; initiators would take the two for one disk: the same");
-    claim(reader, owners, g_strdup_printf("lun %s/%u", spec->target_name, spec->number), lun, NULL,
-          "is the same LUN");
+    if (claim(reader, owners, g_strdup_printf("lun %s/%u", spec->target_name, spec->number), lun,
+              NULL, "is the same LUN"))
+        claim_names(reader, owners, lun);
 }
 
 /* Caches have their blocks of the arena for good, beside what commands need. */

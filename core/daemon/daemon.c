@@ -6,6 +6,7 @@
 #include "core/daemon/config.h"
 #include "core/daemon/log.h"
 #include "core/daemon/manager.h"
+#include "core/daemon/metrics_http.h"
 #include "core/daemon/notify.h"
 #include "core/daemon/reload.h"
 
@@ -171,14 +172,28 @@ static bool start_bus(const Options *options, Manager *manager, Bus **bus)
     return !chosen;
 }
 
+/* What was asked for must work. */
+static bool start_metrics(Manager *manager, MetricsServer **server)
+{
+    const char *listen = manager_config(manager)->metrics_listen;
+    g_autoptr(GError) error = NULL;
+    if (!listen)
+        return true;
+    *server = metrics_server_new(listen, manager, &error);
+    if (!*server)
+        g_critical("[metrics] listen=%s: %s", listen, error->message);
+    return *server != NULL;
+}
+
 static bool serve(const Options *options, Manager *manager, Service *service)
 {
     Bus *bus = NULL;
+    MetricsServer *metrics = NULL;
     g_autoptr(GError) error = NULL;
     bool good = manager_listen(manager, &error);
     if (!good)
         log_lines(G_LOG_LEVEL_CRITICAL, error->message);
-    good = good && start_bus(options, manager, &bus);
+    good = good && start_bus(options, manager, &bus) && start_metrics(manager, &metrics);
     if (good) {
         service->manager = manager;
         g_message("ready");
@@ -188,6 +203,7 @@ static bool serve(const Options *options, Manager *manager, Service *service)
     }
     service->stopping = true;
     service->manager = NULL;
+    metrics_server_free(metrics);
     bus_free(bus);
     return good;
 }

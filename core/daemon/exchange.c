@@ -2,6 +2,7 @@
 /* From the names an administrator writes to lun_set_engine(), and its outcome back. */
 #include "core/daemon/exchange.h"
 
+#include "core/daemon/experiment.h"
 #include "core/daemon/manager_error.h"
 
 #include <string.h>
@@ -11,6 +12,7 @@
 typedef struct {
     ExportLun *lun;
     char **keys, **values;
+    bool quiet; /* an experiment makes hundreds */
     ExchangeDone done;
     void *arg;
 } Exchange;
@@ -21,6 +23,9 @@ typedef struct {
     AioParams params;
     AioMode mode;
 } Resolved;
+
+static const char null_refused[] =
+    "the null engine has no store: a LUN cannot change to it or from it";
 
 static bool refuse(GError **error, ManagerError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
@@ -58,20 +63,37 @@ static bool resolve_mode(const char *name, AioMode *mode, GError **error)
            refuse(error, MANAGER_ERROR_INVALID, "mode %s: must be buffered or direct", name);
 }
 
-static bool resolve(const ExportLun *lun, const ExchangeRequest *request, Resolved *out,
-                    GError **error)
+static bool resolve(const ExchangeRequest *request, Resolved *out, GError **error)
 {
-    out->mode = lun_mode(lun->lun);
     aio_params_init(&out->params);
     if (!resolve_engine(request->engine, &out->engine, error) ||
         !resolve_mode(request->mode, &out->mode, error))
         return false;
+    if (strcmp(out->engine->name, "null") == 0)
+        return refuse(error, MANAGER_ERROR_NOT_SUPPORTED, "%s", null_refused);
     for (unsigned i = 0; i < request->n; i++) {
         g_autofree char *why = NULL;
         if (!aio_params_set(&out->params, out->engine, request->keys[i], request->values[i], &why))
             return refuse(error, MANAGER_ERROR_INVALID, "%s", why);
     }
     return true;
+}
+
+bool exchange_check(const ExchangeRequest *request, GError **error)
+{
+    Resolved resolved = {0};
+    return resolve(request, &resolved, error);
+}
+
+ExchangeRequest exchange_chosen(const ExportLun *lun)
+{
+    if (lun->experiment)
+        return experiment_original(lun->experiment);
+    return (ExchangeRequest){.engine = lun_engine(lun->lun)->name,
+                             .mode = config_modes[lun_mode(lun->lun)],
+                             .keys = (const char *const *)lun->option_keys,
+                             .values = (const char *const *)lun->option_values,
+                             .n = g_strv_length(lun->option_keys)};
 }
 
 static char **copy_strings(const char *const *strings, unsigned n)
@@ -89,8 +111,9 @@ static void adopt(Exchange *exchange, const Lun *at_work)
     g_strfreev(lun->option_values);
     lun->option_keys = g_steal_pointer(&exchange->keys);
     lun->option_values = g_steal_pointer(&exchange->values);
-    g_message("LUN %s/%u: engine %s %s", lun->config->spec.target_name, lun->config->spec.number,
-              lun_engine(at_work)->name, config_modes[lun_mode(at_work)]);
+    g_log(G_LOG_DOMAIN, exchange->quiet ? G_LOG_LEVEL_DEBUG : G_LOG_LEVEL_MESSAGE,
+          "LUN %s/%u: engine %s %s", lun->config->spec.target_name, lun->config->spec.number,
+          lun_engine(at_work)->name, config_modes[lun_mode(at_work)]);
 }
 
 static void exchanged(Lun *at_work, const GError *error, void *arg)
@@ -117,15 +140,16 @@ static void exchanged(Lun *at_work, const GError *error, void *arg)
 bool exchange_start(ExportLun *lun, const ExchangeRequest *request, ExchangeDone done, void *arg,
                     GError **error)
 {
-    Resolved resolved;
     if (!lun->lun)
         return refuse(error, MANAGER_ERROR_NOT_FOUND, "the LUN is being closed");
-    if (!resolve(lun, request, &resolved, error))
+    Resolved resolved = {.mode = lun_mode(lun->lun)};
+    if (!resolve(request, &resolved, error))
         return false;
-    bool had_store = lun->config->spec.path != NULL;
-    if (!had_store || strcmp(resolved.engine->name, "null") == 0)
-        return refuse(error, MANAGER_ERROR_NOT_SUPPORTED,
-                      "the null engine has no store: a LUN cannot change to it or from it");
+    if (!lun->config->spec.path)
+        return refuse(error, MANAGER_ERROR_NOT_SUPPORTED, "%s", null_refused);
+    if (lun->experiment != request->by)
+        return refuse(error, MANAGER_ERROR_BUSY,
+                      "an experiment compares engines on this LUN: it must be cancelled first");
     if (lun->exchanging)
         return refuse(error, MANAGER_ERROR_BUSY, "another exchange of this LUN's engine goes on");
 
@@ -133,6 +157,7 @@ bool exchange_start(ExportLun *lun, const ExchangeRequest *request, ExchangeDone
     *exchange = (Exchange){.lun = lun,
                            .keys = copy_strings(request->keys, request->n),
                            .values = copy_strings(request->values, request->n),
+                           .quiet = request->by != NULL,
                            .done = done,
                            .arg = arg};
     lun->exchanging = true;

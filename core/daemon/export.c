@@ -4,6 +4,7 @@
 #include "core/daemon/export.h"
 
 #include "core/daemon/config_text.h"
+#include "core/daemon/experiment.h"
 
 #define LUN_TIMEOUT_MS 10000 /* after which a LUN that does not close is told of */
 
@@ -267,6 +268,8 @@ void export_remove_lun(ExportLun *lun, unsigned timeout_ms, ExportLunGone gone, 
     Export *export = lun->export;
     Removal *removal = g_new(Removal, 1);
     *removal = (Removal){.export = export, .lun = lun, .gone = gone, .arg = arg};
+    if (lun->experiment)
+        experiment_lun_removed(lun->experiment);
     removal->timer = loop_timer_start(export->host->main, timeout_ms, lun_is_late, removal);
     g_ptr_array_remove_index(export->luns, position_of(export, lun->config->spec.number));
     export->unseen++;

@@ -7,6 +7,7 @@
 #include "core/daemon/transport.h"
 
 typedef struct Export Export;
+typedef struct Experiment Experiment; /* experiment.h */
 
 /* One LUN of it. The strings are what SetEngine or the keyfile said. */
 typedef struct {
@@ -16,6 +17,7 @@ typedef struct {
     Lun *lun;                            /* NULL once it is being closed */
     char **option_keys, **option_values; /* of the engine at work, as given; NULL-terminated */
     bool exchanging;                     /* or being resized */
+    Experiment *experiment;              /* compares engines on it; NULL: none */
 } ExportLun;
 
 /* `host` must outlive it. Nothing can be seen of it yet. */

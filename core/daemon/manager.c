@@ -3,6 +3,7 @@
 #include "core/daemon/manager_impl.h"
 
 #include "core/base/loop.h"
+#include "core/daemon/experiment.h"
 #include "core/mem/receive.h"
 #include "core/mem/segment.h"
 #include "core/scsi/directory.h"
@@ -317,6 +318,7 @@ Manager *manager_new(const Config *config, GError **error)
     manager->exports = g_ptr_array_new();
     manager->portals = g_ptr_array_new_with_free_func(free_portal);
     manager->sessions = g_ptr_array_new();
+    manager->experiments = g_ptr_array_new();
     manager->settings = copy_keys(config->keys);
     tmf_timeout_ms = config->tmf_timeout_ms;
     directory_between_targets = config->copy_between_targets;
@@ -466,6 +468,7 @@ bool manager_free(Manager *manager, unsigned timeout_ms)
         return false;
     }
     g_ptr_array_unref(manager->exports);
+    experiments_free(manager);
     stop_transports(manager);
     free_memory(manager);
     g_ptr_array_unref(manager->sessions);
@@ -489,6 +492,11 @@ GPtrArray *manager_exports(Manager *manager)
 GPtrArray *manager_sessions(Manager *manager)
 {
     return manager->sessions;
+}
+
+GPtrArray *manager_experiments(Manager *manager)
+{
+    return manager->experiments;
 }
 
 GPtrArray *manager_portals(Manager *manager)

@@ -28,8 +28,13 @@ typedef struct {
     void (*target_removed)(void *arg, Export *export);
     void (*lun_added)(void *arg, ExportLun *lun);
     void (*lun_removed)(void *arg, ExportLun *lun);
-    void (*lun_changed)(void *arg, ExportLun *lun); /* its engine, by a reload */
+    void (*lun_changed)(void *arg, ExportLun *lun); /* its engine, by a reload or experiment */
     void (*pool_low)(void *arg, const char *pool, uint64_t left, uint64_t limit);
+    void (*experiment_added)(void *arg, Experiment *experiment);
+    void (*experiment_changed)(void *arg, Experiment *experiment);
+    void (*experiment_measured)(void *arg, Experiment *experiment); /* one more result */
+    void (*experiment_ended)(void *arg, Experiment *experiment);
+    void (*experiment_removed)(void *arg, Experiment *experiment);
 } ManagerWatch;
 
 /* Makes the objects of config, which must outlive the manager, but admits nobody yet. Blocks. On
@@ -47,10 +52,11 @@ bool manager_free(Manager *manager, unsigned timeout_ms);
 void manager_watch(Manager *manager, const ManagerWatch *watch, void *arg);
 
 const Config *manager_config(const Manager *manager);
-GPtrArray *manager_exports(Manager *manager);    /* Export *, in the file's order */
-GPtrArray *manager_sessions(Manager *manager);   /* SessionRecord *, oldest first */
-GPtrArray *manager_portals(Manager *manager);    /* Portal * */
-GPtrArray *manager_transports(Manager *manager); /* const Transport *, those that started */
+GPtrArray *manager_exports(Manager *manager);     /* Export *, in the file's order */
+GPtrArray *manager_sessions(Manager *manager);    /* SessionRecord *, oldest first */
+GPtrArray *manager_portals(Manager *manager);     /* Portal * */
+GPtrArray *manager_experiments(Manager *manager); /* Experiment *, oldest first */
+GPtrArray *manager_transports(Manager *manager);  /* const Transport *, those that started */
 unsigned manager_io_loops(const Manager *manager);
 unsigned manager_poll_us(const Manager *manager);
 

@@ -32,13 +32,15 @@ struct Manager {
     ReceiveBudget *receive;
     StateDir *state;
     Pool arena_pool, receive_pool;
-    TransportHost host;    /* what all transports have in common */
-    GPtrArray *running;    /* Running * */
-    GPtrArray *transports; /* the same, const Transport * */
-    GPtrArray *exports;    /* Export * */
-    GPtrArray *portals;    /* Portal * */
-    GPtrArray *sessions;   /* SessionRecord * */
-    uint64_t last_session; /* id */
+    TransportHost host;       /* what all transports have in common */
+    GPtrArray *running;       /* Running * */
+    GPtrArray *transports;    /* the same, const Transport * */
+    GPtrArray *exports;       /* Export * */
+    GPtrArray *portals;       /* Portal * */
+    GPtrArray *sessions;      /* SessionRecord * */
+    uint64_t last_session;    /* id */
+    GPtrArray *experiments;   /* Experiment * */
+    uint64_t last_experiment; /* id */
     const ManagerWatch *watch;
     void *watch_arg;
     unsigned closing; /* exports that are being closed */

@@ -60,22 +60,28 @@ static void forget_group(Manager *manager, const char *group)
 
 /* --- LUNs: add ---------------------------------------------------------------------------------*/
 
-static const char *clash(const ExportLun *lun, const char *identity, uint64_t naa)
+static const char *clash(const ExportLun *lun, const char *identity, uint64_t naa,
+                         const char *serial)
 {
+    const LunSpec *spec = lun_spec(lun->lun);
     if (identity && g_strcmp0(lun->identity, identity) == 0)
         return "path";
-    return naa && lun_spec(lun->lun)->naa == naa ? "naa" : NULL;
+    if (spec->naa == naa)
+        return "naa";
+    return strcmp(spec->serial, serial) == 0 ? "serial" : NULL;
 }
 
 /* One store, or one name, in two LUNs. */
 static bool check_unique(const Manager *manager, const LunSpec *spec, GError **error)
 {
     g_autofree char *identity = spec->path ? config_store_identity(spec->path) : NULL;
+    g_autofree char *serial = lun_spec_serial(spec);
+    uint64_t naa = lun_spec_naa(spec);
     for (guint i = 0; i < manager->exports->len; i++) {
         const GPtrArray *luns = export_luns(manager->exports->pdata[i]);
         for (guint k = 0; k < luns->len; k++) {
             const ExportLun *other = luns->pdata[k];
-            const char *key = clash(other, identity, spec->naa);
+            const char *key = clash(other, identity, naa, serial);
             if (key)
                 return passed(refusal(MANAGER_ERROR_INVALID,
                                       "[lun %s/%u] %s: is the same as of LUN %s/%u",

@@ -165,11 +165,11 @@ static void judge(Reload *reload)
 
 static bool same_engine(const ExportLun *lun, const ConfigLun *config)
 {
-    return lun_engine(lun->lun) == config->spec.engine && lun_mode(lun->lun) == config->spec.mode &&
-           g_strv_equal((const char *const *)lun->option_keys,
-                        (const char *const *)config->option_keys) &&
-           g_strv_equal((const char *const *)lun->option_values,
-                        (const char *const *)config->option_values);
+    const ExchangeRequest chosen = exchange_chosen(lun);
+    return strcmp(chosen.engine, config->spec.engine->name) == 0 &&
+           strcmp(chosen.mode, config_modes[config->spec.mode]) == 0 &&
+           g_strv_equal(chosen.keys, (const char *const *)config->option_keys) &&
+           g_strv_equal(chosen.values, (const char *const *)config->option_values);
 }
 
 static EngineChange *change_new(ExportLun *lun, ConfigLun *config)

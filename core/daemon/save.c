@@ -3,6 +3,7 @@
 #include "core/daemon/save.h"
 
 #include "core/daemon/config_edit.h"
+#include "core/daemon/exchange.h"
 #include "core/daemon/manager_impl.h"
 
 #include <stdlib.h>
@@ -21,31 +22,30 @@ static void note_key(GKeyFile *settings, const char *group, const char *key, con
         g_key_file_remove_key(settings, group, key, NULL);
 }
 
-static bool same_strings(char *const *a, char *const *b)
+static bool same_strings(const char *const *a, char *const *b)
 {
-    return g_strv_equal((const char *const *)a, (const char *const *)b);
+    return g_strv_equal(a, (const char *const *)b);
 }
 
-static char *join_options(const ExportLun *lun)
+static char *join_options(const ExchangeRequest *chosen)
 {
     g_autoptr(GString) text = g_string_new(NULL);
-    for (unsigned i = 0; lun->option_keys[i]; i++)
-        g_string_append_printf(text, "%s%s=%s", i ? ";" : "", lun->option_keys[i],
-                               lun->option_values[i]);
+    for (unsigned i = 0; i < chosen->n; i++)
+        g_string_append_printf(text, "%s%s=%s", i ? ";" : "", chosen->keys[i], chosen->values[i]);
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
 static void note_lun(GKeyFile *settings, const ExportLun *lun)
 {
     const ConfigLun *config = lun->config;
-    note_key(settings, config->group, "engine", lun_engine(lun->lun)->name, aio_engines[0]->name);
+    const ExchangeRequest chosen = exchange_chosen(lun);
+    note_key(settings, config->group, "engine", chosen.engine, aio_engines[0]->name);
     if (config->spec.path)
-        note_key(settings, config->group, "mode", config_modes[lun_mode(lun->lun)],
-                 config_modes[AIO_BUFFERED]);
-    if (same_strings(lun->option_keys, config->option_keys) &&
-        same_strings(lun->option_values, config->option_values))
+        note_key(settings, config->group, "mode", chosen.mode, config_modes[AIO_BUFFERED]);
+    if (same_strings(chosen.keys, config->option_keys) &&
+        same_strings(chosen.values, config->option_values))
         return;
-    g_autofree char *options = join_options(lun);
+    g_autofree char *options = join_options(&chosen);
     note_key(settings, config->group, "engine-options", options, "");
 }
 

@@ -8,6 +8,7 @@
 #include "core/base/loop.h"
 #include "core/mem/chunks.h"
 #include "core/mem/sanitize.h"
+#include "core/mem/spares.h"
 
 #include <jemalloc/jemalloc.h>
 #include <stdatomic.h>
@@ -30,6 +31,7 @@ typedef struct {
     _Alignas(64) uint64_t allocated, released; /* bytes */
     uint64_t failures;
     uint32_t tcache;
+    Spares *spares; /* NULL: none yet */
 } LoopSlot;
 
 struct Arena {
@@ -188,6 +190,14 @@ Arena *arena_new(const ArenaConfig *config, ArenaGrowWanted wanted, void *arg, G
     return arena;
 }
 
+/* What lies in them goes with the arena. */
+static void free_caches(LoopSlot *slot)
+{
+    if (slot->tcache != NO_TCACHE)
+        control("tcache.destroy", &slot->tcache, sizeof(unsigned), NULL);
+    g_free(slot->spares);
+}
+
 void arena_free(Arena *arena)
 {
     if (!arena)
@@ -196,8 +206,7 @@ void arena_free(Arena *arena)
     arena_get_stats(arena, &stats);
     g_assert(stats.in_use == 0 && !arena->observers);
     for (unsigned i = 0; i < LOOPS_MAX; i++)
-        if (arena->slots[i].tcache != NO_TCACHE)
-            control("tcache.destroy", &arena->slots[i].tcache, sizeof(unsigned), NULL);
+        free_caches(&arena->slots[i]);
     control_arena(arena, "destroy", NULL, 0, NULL);
     memory_unpoison(arena->chunks.base, (size_t)arena->chunks.mapped << ARENA_CHUNK_SHIFT);
     chunks_deinit(&arena->chunks);
@@ -295,15 +304,42 @@ static void *alloc_after_joining(Arena *arena, size_t size, int flags)
     return control_arena(arena, "purge", NULL, 0, NULL) ? mallocx(size, flags) : NULL;
 }
 
+static void *alloc_from_jemalloc(Arena *arena, LoopSlot *slot, size_t size)
+{
+    int flags =
+        MALLOCX_ARENA(arena->index) | MALLOCX_ALIGN(alignment_of(size)) | tcache_flags(arena, slot);
+    void *buffer = mallocx(size, flags);
+    return buffer ? buffer : alloc_after_joining(arena, size, flags);
+}
+
+static void release_to_jemalloc(Arena *arena, LoopSlot *slot, void *buffer)
+{
+    dallocx(buffer, MALLOCX_ARENA(arena->index) | tcache_flags(arena, slot));
+}
+
+/* Of the calling loop; NULL on other threads. */
+static Spares *own_spares(Arena *arena, LoopSlot *slot)
+{
+    if (!slot->spares && !is_shared(arena, slot))
+        slot->spares = g_new0(Spares, 1);
+    return slot->spares;
+}
+
+static void release_spares(Arena *arena, LoopSlot *slot)
+{
+    for (size_t size = SPARES_LEAST; slot->spares && size <= SPARES_MOST; size *= 2)
+        for (void *buffer; (buffer = spares_take(slot->spares, size));)
+            release_to_jemalloc(arena, slot, buffer);
+}
+
 void *arena_alloc(Arena *arena, size_t size)
 {
     g_assert(size > 0 && size <= ARENA_BLOCK_MAX);
     LoopSlot *slot = own_slot(arena);
-    int flags =
-        MALLOCX_ARENA(arena->index) | MALLOCX_ALIGN(alignment_of(size)) | tcache_flags(arena, slot);
-    void *buffer = mallocx(size, flags);
+    Spares *spares = spares_keep(size) ? own_spares(arena, slot) : NULL;
+    void *buffer = spares ? spares_take(spares, size) : NULL;
     if (!buffer)
-        buffer = alloc_after_joining(arena, size, flags);
+        buffer = alloc_from_jemalloc(arena, slot, size);
     if (!buffer) {
         slot_add(arena, slot, &slot->failures, 1);
         want_growth(arena);
@@ -322,19 +358,22 @@ void arena_release(Arena *arena, void *buffer, size_t size)
     LoopSlot *slot = own_slot(arena);
     memory_poison(buffer, size);
     memory_handed_over(buffer);
-    dallocx(buffer, MALLOCX_ARENA(arena->index) | tcache_flags(arena, slot));
+    Spares *spares = spares_keep(size) ? own_spares(arena, slot) : NULL;
+    if (!spares || !spares_give(spares, buffer, size))
+        release_to_jemalloc(arena, slot, buffer);
     slot_add(arena, slot, &slot->released, size);
 }
 
 size_t arena_cost(size_t size)
 {
-    size_t rounded = nallocx(size, MALLOCX_ALIGN(alignment_of(size)));
+    size_t rounded = spares_keep(size) ? size : nallocx(size, MALLOCX_ALIGN(alignment_of(size)));
     return rounded >= 4 * PAGE ? rounded + PAGE : rounded;
 }
 
 void arena_flush_tcache(Arena *arena)
 {
     LoopSlot *slot = own_slot(arena);
+    release_spares(arena, slot);
     if (!is_shared(arena, slot) && slot->tcache != NO_TCACHE)
         control("tcache.flush", &slot->tcache, sizeof(unsigned), NULL);
 }

@@ -10,7 +10,11 @@
 #define CONTROL_PART 8 /* one 1/8 is only for sessions that begin with the least */
 #define SCARCE_PART  4 /* below 1/4 left, nobody takes more than the fair share, or keeps it */
 #define LOW_PART     16
-#define START_PART   4 /* a session begins with at most 1/4 of what is left: it may stay idle */
+/* A session may stay idle, and what it was offered cannot be taken back: it begins with a part of
+ * what is left, the smaller the more there are. ib_srp never has more outstanding than it began
+ * with. */
+#define START_PART 8
+#define START_MOST 72
 
 struct ReceiveBudget {
     Arena *arena;
@@ -19,6 +23,7 @@ struct ReceiveBudget {
     /* Written under the lock; read without it to see whether it is worth taking. */
     atomic_size_t left; /* bytes */
     atomic_uint sessions;
+    atomic_size_t expected; /* bytes that logins under way want */
     PoolMark mark;
 };
 
@@ -29,6 +34,7 @@ ReceiveBudget *receive_budget_new(Arena *arena, size_t bytes)
     budget->total = bytes;
     atomic_init(&budget->left, bytes);
     atomic_init(&budget->sessions, 0);
+    atomic_init(&budget->expected, 0);
     budget->mark = (PoolMark){.low = bytes / LOW_PART, .enough = bytes / CONTROL_PART};
     pthread_mutex_init(&budget->lock, NULL);
     return budget;
@@ -63,6 +69,17 @@ void receive_budget_get_stats(ReceiveBudget *budget, ReceiveStats *out)
     };
 }
 
+bool receive_budget_expect(ReceiveBudget *budget, size_t bytes)
+{
+    size_t expected = atomic_fetch_add(&budget->expected, bytes) + bytes;
+    return atomic_load(&budget->left) >= expected + budget->total / 2;
+}
+
+void receive_budget_expect_no_more(ReceiveBudget *budget, size_t bytes)
+{
+    atomic_fetch_sub(&budget->expected, bytes);
+}
+
 /* --- how many buffers ------------------------------------------------------------------------- */
 
 /* What is left above that much of the total, in buffers of the share. */
@@ -89,7 +106,9 @@ static unsigned fair(const ReceiveShare *share)
 static unsigned at_start(const ReceiveShare *share)
 {
     unsigned room = left_above(share, control_reserve(share->budget));
-    unsigned count = MIN(share->most, MAX(share->least, room / START_PART));
+    unsigned parts = START_PART + atomic_load(&share->budget->sessions);
+    unsigned count =
+        CLAMP(room / parts, share->least, MIN(share->most, MAX(share->least, START_MOST)));
     if (count <= room)
         return count;
     return left_above(share, 0) >= share->least ? share->least : 0;
@@ -160,6 +179,9 @@ unsigned receive_share_grow(ReceiveShare *share)
 bool receive_share_shrink(ReceiveShare *share)
 {
     if (!share->budget || !too_many(share))
+        return false;
+    share->spared = !share->spared;
+    if (share->spared)
         return false;
     pthread_mutex_lock(&share->budget->lock);
     bool given = too_many(share);

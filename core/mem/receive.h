@@ -24,22 +24,30 @@ typedef struct {
 } ReceiveStats;
 void receive_budget_get_stats(ReceiveBudget *budget, ReceiveStats *out); /* MT-SAFE */
 
+/* A login that would want so many bytes has begun. False: less than half would be left after it and
+ * the others expected; it had better want less. It is expected until it comes or ends. MT-SAFE */
+bool receive_budget_expect(ReceiveBudget *budget, size_t bytes);
+void receive_budget_expect_no_more(ReceiveBudget *budget, size_t bytes);
+
 /* What one session holds of the budget. Embedded in the caller's; zeroed: nothing. On the session's
  * home loop; different shares on different loops at the same time. */
 typedef struct {
     ReceiveBudget *budget; /* NULL: holds nothing */
     size_t cost;           /* of one buffer; bytes */
     unsigned least, most, held;
+    bool spared; /* of the last two that might have gone, one stayed */
 } ReceiveShare;
 
-/* How many of `most` buffers of `size` bytes a new session begins with; 0 when `least` of them are
- * not to be had (the login is then rejected). `least` <= `most`. */
+/* How many of `most` buffers of `size` bytes a new session begins with (it gets more as it uses
+ * what it has: receive_share_grow()); 0 when `least` of them are not to be had (the login is then
+ * rejected). `least` <= `most`. */
 unsigned receive_share_take(ReceiveShare *share, ReceiveBudget *budget, unsigned least,
                             unsigned most, size_t size);
 /* The session could use more than it holds: how many more it may have from now on; at most doubles
  * what it has. 0: none now. */
 unsigned receive_share_grow(ReceiveShare *share);
-/* A buffer of the session is free: true when others need it more; it is given back. */
+/* A buffer of the session is free: true when others need it more; it is given back. At most every
+ * other time, so that a session gets on while it shrinks. */
 bool receive_share_shrink(ReceiveShare *share);
 /* Gives back n of those it holds, fewer than all. */
 void receive_share_return(ReceiveShare *share, unsigned n);

@@ -258,9 +258,10 @@ void report_target_port_groups_run(Task *task)
 #define LIST_DESCRIPTOR 4
 #define LIST_MAX        4096
 
+/* Offline would be asked for a single port (SPC-4 6.45), and states are those of groups here. */
 static bool can_be_asked_for(unsigned state)
 {
-    return state <= ALUA_UNAVAILABLE || state == ALUA_OFFLINE;
+    return state <= ALUA_UNAVAILABLE;
 }
 
 /* Where the list is wrong, as an offset into it; 0: nowhere. */

@@ -52,11 +52,12 @@ enum {
     R = COMMAND_PASSES_RESERVATION,
     STANDBY = COMMAND_IN_STANDBY,
     UNREADY = COMMAND_WHEN_NOT_READY,
-    DURING = COMMAND_DURING_OPERATION,
     CORRUPT = COMMAND_WHEN_CORRUPT | COMMAND_WHEN_NOT_SANITIZED,
-    SANITIZES = W | CORRUPT | COMMAND_NEEDS_OVERWRITE,
+    DURING = COMMAND_DURING_SANITIZE,
+    SANITIZES = W | CORRUPT | COMMAND_NEEDS_OVERWRITE | COMMAND_AT_ONCE,
     ALWAYS = R | STANDBY | UNREADY | DURING | COMMAND_WHEN_UNAVAILABLE,
-    ANYWHERE = COMMAND_ANY_LUN | COMMAND_PASSES_ATTENTION | ALWAYS,
+    ANYWHERE = COMMAND_ANY_LUN | COMMAND_PASSES_ATTENTION | ALWAYS | COMMAND_DURING_FORMAT |
+               COMMAND_AT_ONCE,
 };
 
 const Command commands[] = {
@@ -110,6 +111,8 @@ const Command commands[] = {
      {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_overwrite_run},
     {0x48, true, 0x1f, 10, SANITIZES, COMMAND_OTHER, "SANITIZE (EXIT FAILURE MODE)",
      {0, 0xa0, 0, 0, 0, 0, 0, FF2, 0}, sanitize_exit_failure_run},
+    {0x4c, false, 0, 10, C | STANDBY | UNREADY, COMMAND_OTHER, "LOG SELECT",
+     {0, 0x02, 0xff, 0xff, 0, 0, 0, FF2, 0}, log_select_run},
     {0x4d, false, 0, 10, R | STANDBY | UNREADY | DURING, COMMAND_OTHER, "LOG SENSE",
      {0, 0, 0xff, 0xff, 0, FF2, FF2, 0}, log_sense_run},
     {0x55, false, 0, 10, C | STANDBY, COMMAND_OTHER, "MODE SELECT (10)",
@@ -222,10 +225,22 @@ const Command *command_find(const uint8_t *cdb)
     return NULL;
 }
 
+/* Whether no reserved bit is set, for most commands: eight bytes at a time, of which some twice. */
+static bool fits_usage(const Command *command, const uint8_t *cdb)
+{
+    const uint8_t *usage = command->usage;
+    unsigned last = command->cdb_len - 8;
+    return command->cdb_len > 8 && command->cdb_len <= 16 && !command->has_action &&
+           !(get_be64(cdb + 1) & ~get_be64(usage + 1)) &&
+           !(get_be64(cdb + last) & ~get_be64(usage + last));
+}
+
 int command_check_cdb(const Command *command, const uint8_t *cdb, unsigned cdb_len)
 {
     if (cdb_len < command->cdb_len)
         return (int)cdb_len * 8 + 7;
+    if (G_LIKELY(fits_usage(command, cdb)))
+        return -1;
     for (unsigned i = 1; i < command->cdb_len; i++) {
         uint8_t allowed = command->usage[i] | (i == 1 && command->has_action ? 0x1f : 0);
         uint8_t bad = cdb[i] & (uint8_t)~allowed;

@@ -33,9 +33,13 @@ enum {
     COMMAND_NEEDS_EXPLICIT_ALUA = 1u << 14, /* not there where states change implicitly only */
     COMMAND_NOT_EVERYWHERE = COMMAND_NEEDS_THIN | COMMAND_NEEDS_ATOMIC | COMMAND_NEEDS_OVERWRITE |
                              COMMAND_NEEDS_EXPLICIT_ALUA,
-    COMMAND_DURING_OPERATION = 1u << 15,   /* while being formatted or sanitized */
+    COMMAND_DURING_FORMAT = 1u << 15,      /* SBC-3 5.3.1 */
+    COMMAND_DURING_SANITIZE = 1u << 18,    /* SBC-4 4.11.2 */
     COMMAND_WHEN_CORRUPT = 1u << 16,       /* where a format failed */
     COMMAND_WHEN_NOT_SANITIZED = 1u << 17, /* where a sanitize failed */
+    /* Never waits for others, but lets them start: head of queue without what that says of those
+     * behind it (SAM-5 8.7, SBC-3 5.31). So an ordered SANITIZE can be asked how far it is. */
+    COMMAND_AT_ONCE = 1u << 19,
 };
 
 /* What it counts as in the statistics. */

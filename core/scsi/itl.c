@@ -2,7 +2,9 @@
 /* Task sets: who may start, and who must wait. */
 #include "core/scsi/itl.h"
 
+#include "core/base/links.h"
 #include "core/scsi/claim.h"
+#include "core/scsi/command.h"
 #include "core/scsi/copy_results.h"
 #include "core/scsi/lun_impl.h"
 #include "core/scsi/task_impl.h"
@@ -50,15 +52,21 @@ static void start(Itl *itl, Task *task)
 {
     itl->running++;
     itl->barriers += is_barrier(task);
-    g_queue_push_tail_link(&itl->tasks, &task->link);
+    links_push_tail(&itl->tasks, &task->link);
     task_start(task);
+}
+
+static bool overtakes(const Task *task)
+{
+    return task->attribute == TASK_HEAD_OF_QUEUE ||
+           (task->command && (task->command->flags & COMMAND_AT_ONCE));
 }
 
 /* A hung LUN answers at once, whatever the order: those before may take for ever. */
 static bool starts_at_once(const Itl *itl, const Task *task)
 {
-    return task->attribute == TASK_HEAD_OF_QUEUE || (!itl->blocked.head && may_start(itl, task)) ||
-           G_UNLIKELY(itl->shard && lun_hung(itl->shard->lun));
+    return (G_LIKELY(!itl->blocked.head) && may_start(itl, task)) || overtakes(task) ||
+           (itl->shard && lun_hung(itl->shard->lun));
 }
 
 void itl_admit(Itl *itl, Task *task)
@@ -76,8 +84,11 @@ void itl_start_blocked(Itl *itl)
     if (itl->starting || itl->walkers) /* below this in the stack: that loop goes on */
         return;
     itl->starting = true;
-    for (Task *first; (first = g_queue_peek_head(&itl->blocked)) && may_start(itl, first);) {
-        g_queue_unlink(&itl->blocked, &first->link);
+    while (itl->blocked.head) {
+        Task *first = itl->blocked.head->data;
+        if (!may_start(itl, first))
+            break;
+        links_remove(&itl->blocked, &first->link);
         start(itl, first);
     }
     itl->starting = false;
@@ -93,14 +104,26 @@ void itl_leave(Itl *itl, Task *task)
     itl_start_blocked(itl);
 }
 
-SenseCode itl_take_attention(Itl *itl)
+static SenseCode take_attention(Itl *itl, bool only_reset)
 {
+    SenseCode code = SENSE_NO_SENSE;
     if (!unit_attentions_pending(&itl->attentions))
-        return SENSE_NO_SENSE;
+        return code;
     pthread_mutex_lock(&itl->shard->lun->lock);
-    SenseCode code = unit_attentions_take(&itl->attentions);
+    if (!only_reset || unit_attentions_begin_with_reset(&itl->attentions))
+        code = unit_attentions_take(&itl->attentions);
     pthread_mutex_unlock(&itl->shard->lun->lock);
     return code;
+}
+
+SenseCode itl_take_attention(Itl *itl)
+{
+    return take_attention(itl, false);
+}
+
+SenseCode itl_take_reset(Itl *itl)
+{
+    return take_attention(itl, true);
 }
 
 void itl_add_attention(Itl *itl, SenseCode code)

@@ -46,5 +46,7 @@ void itl_leave(Itl *itl, Task *task);
 
 /* The first unit attention, taken from the queue; SENSE_NO_SENSE: none. */
 SenseCode itl_take_attention(Itl *itl);
+/* The same where it is one of a reset or the loss of the nexus. */
+SenseCode itl_take_reset(Itl *itl);
 void itl_add_attention(Itl *itl, SenseCode code);
 void itl_drop_attention(Itl *itl, SenseCode code);

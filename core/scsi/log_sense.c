@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Log pages as a table. */
+/* Log pages as a table, and their counters set to zero. */
 #include "core/scsi/log_sense.h"
 
 #include "core/base/bytes.h"
@@ -14,6 +14,7 @@
 enum { DS = 0x80, SPF = 0x40, ALL_SUBPAGES = 0xff };
 enum { COUNTER = 0x22, BINARY_LIST = 0x23 }; /* TSD, and a counter without bounds, or a list */
 enum { CUMULATIVE = 1, DEFAULT_CUMULATIVE = 3 };
+enum { WRITE_ERRORS = 0x02, READ_ERRORS = 0x03 }; /* codes of pages */
 
 typedef struct {
     uint8_t code, subcode;
@@ -52,18 +53,41 @@ static unsigned put_counters(const Task *task, uint16_t first, uint64_t bytes, u
     return n;
 }
 
-static unsigned write_errors(const Task *task, uint16_t first, uint8_t *p)
+/* Since the LUN was opened; LOG SELECT changes what initiators see of them, and nothing else. */
+static LogCounters count_since_open(Lun *lun, LogCounted what)
 {
     LunStats stats;
-    lun_get_stats(task_lun(task), &stats);
-    return put_counters(task, first, stats.write_bytes, stats.write_errors, p);
+    lun_get_stats(lun, &stats);
+    return what == LOG_WRITES ? (LogCounters){stats.write_bytes, stats.write_errors}
+                              : (LogCounters){stats.read_bytes, stats.read_errors};
+}
+
+static unsigned put_since_reset(const Task *task, LogCounted what, uint16_t first, uint8_t *p)
+{
+    Lun *lun = task_lun(task);
+    LogCounters now = count_since_open(lun, what);
+    pthread_mutex_lock(&lun->lock);
+    LogCounters then = lun->log_zero[what];
+    pthread_mutex_unlock(&lun->lock);
+    return put_counters(task, first, now.bytes - then.bytes, now.errors - then.errors, p);
+}
+
+static void reset_counters(Lun *lun, LogCounted what)
+{
+    LogCounters now = count_since_open(lun, what);
+    pthread_mutex_lock(&lun->lock);
+    lun->log_zero[what] = now;
+    pthread_mutex_unlock(&lun->lock);
+}
+
+static unsigned write_errors(const Task *task, uint16_t first, uint8_t *p)
+{
+    return put_since_reset(task, LOG_WRITES, first, p);
 }
 
 static unsigned read_errors(const Task *task, uint16_t first, uint8_t *p)
 {
-    LunStats stats;
-    lun_get_stats(task_lun(task), &stats);
-    return put_counters(task, first, stats.read_bytes, stats.read_errors, p);
+    return put_since_reset(task, LOG_READS, first, p);
 }
 
 /* --- the others ------------------------------------------------------------------------------- */
@@ -87,8 +111,8 @@ static unsigned informational_exceptions(const Task *task, uint16_t first, uint8
 static const LogPage pages[] = {
     {0x00, 0x00, UINT16_MAX, false, supported},
     {0x00, ALL_SUBPAGES, UINT16_MAX, false, supported_subpages},
-    {0x02, 0x00, TOTAL_UNCORRECTED, true, write_errors},
-    {0x03, 0x00, TOTAL_UNCORRECTED, true, read_errors},
+    {WRITE_ERRORS, 0x00, TOTAL_UNCORRECTED, true, write_errors},
+    {READ_ERRORS, 0x00, TOTAL_UNCORRECTED, true, read_errors},
     {0x11, 0x00, 1, false, solid_state_media},
     {0x2f, 0x00, 0, false, informational_exceptions},
 };
@@ -113,7 +137,7 @@ static unsigned supported_subpages(const Task *task, uint16_t first, uint8_t *p)
     return 2 * G_N_ELEMENTS(pages);
 }
 
-/* --- the command ------------------------------------------------------------------------------ */
+/* --- LOG SENSE ------------------------------------------------------------------------------ */
 
 static const LogPage *find_page(const Task *task)
 {
@@ -132,6 +156,14 @@ static bool code_known(uint8_t code)
     return false;
 }
 
+static void fail_unknown_page(Task *task)
+{
+    if (code_known(task->cdb[2] & 0x3f))
+        task_fail_cdb(task, 3, 7);
+    else
+        task_fail_cdb(task, 2, 5);
+}
+
 static unsigned log_data(Task *task, uint8_t *p)
 {
     const LogPage *page = find_page(task);
@@ -148,11 +180,42 @@ void log_sense_run(Task *task)
     const LogPage *page = find_page(task);
     unsigned control = cdb[2] >> 6;
     if (!page)
-        task_fail_cdb(task, code_known(cdb[2] & 0x3f) ? 3 : 2, code_known(cdb[2] & 0x3f) ? 7 : 5);
+        fail_unknown_page(task);
     else if (page->counters && control != CUMULATIVE && control != DEFAULT_CUMULATIVE)
         task_fail_cdb(task, 2, 7);
     else if (get_be16(cdb + 5) > page->last_parameter)
         task_fail_cdb(task, 5, 7);
     else
         reply(task, LOG_MAX, get_be16(cdb + 7), log_data);
+}
+
+/* --- LOG SELECT ------------------------------------------------------------------------------- */
+
+enum { PCR = 0x02 };
+
+/* Page 0 stands for all of them. */
+static void reset_pages(Task *task)
+{
+    uint8_t code = task->cdb[2] & 0x3f;
+    if (code == 0x00 || code == WRITE_ERRORS)
+        reset_counters(task_lun(task), LOG_WRITES);
+    if (code == 0x00 || code == READ_ERRORS)
+        reset_counters(task_lun(task), LOG_READS);
+    lun_attention(task_lun(task), SENSE_LOG_PARAMETERS_CHANGED, task->itl);
+}
+
+/* Parameters can be reset, or all made what they are by default, which is the same; none can be
+ * given a value of the initiator's (SPC-4 6.5). */
+void log_select_run(Task *task)
+{
+    const uint8_t *cdb = task->cdb;
+    if (get_be16(cdb + 7) != 0) {
+        task_fail_cdb(task, 7, 7);
+    } else if (!find_page(task)) {
+        fail_unknown_page(task);
+    } else {
+        if ((cdb[1] & PCR) || cdb[2] >> 6 == DEFAULT_CUMULATIVE)
+            reset_pages(task);
+        task_complete(task, NULL);
+    }
 }

@@ -8,30 +8,11 @@
 
 #include <string.h>
 
-/* Serial and NAA must be the same after a restart, over every transport and for every engine, so
- * they derive from nothing but the names. */
-static uint64_t identity(const LunSpec *spec)
-{
-    g_autofree char *name = g_strdup_printf("%s/%u", spec->target_name, spec->number);
-    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_checksum_update(sum, (const guchar *)name, -1);
-    uint8_t digest[32];
-    gsize len = sizeof digest;
-    g_checksum_get_digest(sum, digest, &len);
-    uint64_t id = 0;
-    for (int i = 0; i < 8; i++)
-        id = id << 8 | digest[i];
-    return id;
-}
-
 static void name_lun(Lun *lun, const LunSpec *spec)
 {
-    uint64_t id = identity(spec);
-    lun->serial =
-        spec->serial ? g_strdup(spec->serial) : g_strdup_printf("%016" G_GINT64_MODIFIER "x", id);
+    lun->serial = lun_spec_serial(spec);
     lun->spec.serial = lun->serial;
-    if (!lun->spec.naa) /* NAA 3h: locally assigned (SPC-4 7.8.6.6.4) */
-        lun->spec.naa = UINT64_C(3) << 60 | id >> 4;
+    lun->spec.naa = lun_spec_naa(spec);
     if (!lun->spec.physical_block_size)
         lun->spec.physical_block_size = 4096;
     if (!lun->spec.cache_slot)
@@ -99,9 +80,10 @@ static bool measure(Lun *lun, GError **error)
 
 bool lun_measure_atomic(Lun *lun)
 {
-    size_t unit = MIN(aio_file_atomic_unit(lun->file), ARENA_BUFFER_MAX);
-    if (lun->spec.max_transfer > 0 && unit > lun->spec.max_transfer)
-        unit = 0;
+    size_t most = ARENA_BUFFER_MAX;
+    while (lun->spec.max_transfer > 0 && most > lun->spec.max_transfer)
+        most /= 2;
+    size_t unit = aio_file_atomic_unit(lun->file, most);
     unsigned blocks = (unsigned)(unit >> lun->block_shift);
     return __atomic_exchange_n(&lun->atomic_blocks, blocks, __ATOMIC_RELAXED) != blocks;
 }
@@ -183,6 +165,7 @@ static void lun_free(Lun *lun)
 {
     g_assert(g_queue_is_empty(&lun->claims));
     aio_file_close(lun->file);
+    operation_free(lun->operation.interrupted);
     cache_free(lun->cache);
     reserve_close(lun);
     pthread_mutex_destroy(&lun->lock);
@@ -212,8 +195,10 @@ Lun *lun_new(const LunSpec *spec, Memory *memory, Loop *const *loops, unsigned n
     name_lun(lun, spec);
     if (load_state(lun, error) && reserve_open(lun, error) && open_store(lun, error) &&
         measure(lun, error) && find_zeros(lun, error) && make_cache(lun, error) &&
-        make_shards(lun, error))
+        make_shards(lun, error)) {
+        operation_resume(lun);
         return lun;
+    }
     lun_free(lun);
     return NULL;
 }
@@ -421,5 +406,21 @@ void lun_get_stats(Lun *lun, LunStats *out)
     }
     if (lun->cache)
         cache_add_stats(lun->cache, &out->cache);
+    pthread_mutex_unlock(&lun->lock);
+}
+
+void lun_add_latency(Lun *lun, LatencySums *sums)
+{
+    for (unsigned i = 0; i < lun->nshards; i++)
+        if (lun->shards[i])
+            latency_sums_add(sums, &lun->shards[i]->latency);
+}
+
+void lun_each_engine(Lun *lun, void (*fn)(const Engine *engine, void *arg), void *arg)
+{
+    pthread_mutex_lock(&lun->lock);
+    for (unsigned i = 0; i < lun->nshards; i++)
+        if (lun->shards[i])
+            fn(lun->shards[i]->engine, arg);
     pthread_mutex_unlock(&lun->lock);
 }

@@ -10,6 +10,7 @@
 #include "core/cache/cache.h"
 #include "core/mem/segment.h"
 #include "core/scsi/engine.h"
+#include "core/scsi/latency.h"
 
 #include <glib.h>
 
@@ -39,6 +40,13 @@ typedef struct {
     unsigned cache_slot; /* bytes; 0: the default */
     StateDir *state;     /* outlives the LUN; NULL: nothing can be kept over a restart */
 } LunSpec;
+
+/* What initiators know it by, given or derived: the NAA name, and the serial number (to be freed).
+ * Without spec->naa and spec->serial both depend on target_name and number alone, so they are the
+ * same after a restart, over every transport and for every store. No two LUNs may have one in
+ * common. MT-SAFE. */
+uint64_t lun_spec_naa(const LunSpec *spec);
+char *lun_spec_serial(const LunSpec *spec);
 
 /* Opens the store and makes a shard on every I/O loop. Copies what it keeps of spec. Blocks; loop
  * 0. NULL with error (names the LUN and the key at fault). */
@@ -98,6 +106,11 @@ typedef struct {
     CacheStats cache;
 } LunStats;
 void lun_get_stats(Lun *lun, LunStats *out);
+/* Tells the engine contexts it uses, which it may share with other LUNs; they stay while fn runs.
+ * MT-SAFE. */
+void lun_each_engine(Lun *lun, void (*fn)(const Engine *engine, void *arg), void *arg);
+/* Adds the latencies of all its shards to *sums. MT-SAFE. */
+void lun_add_latency(Lun *lun, LatencySums *sums);
 
 /* The shard of the loop, touched there only. */
 LunShard *lun_shard(Lun *lun, const Loop *loop);

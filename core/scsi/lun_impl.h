@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "core/scsi/itl.h"
+#include "core/scsi/log_sense.h"
 #include "core/scsi/medium.h"
 #include "core/scsi/mode_saved.h"
 #include "core/scsi/operation.h"
@@ -47,6 +48,7 @@ struct Lun {
     unsigned preventions; /* Itl that prevent the removal of the medium; lock */
 
     LunOperation operation;
+    LogCounters log_zero[LOG_COUNTED]; /* what counters were when they were reset; lock */
 
     Exchange *exchange; /* the one under way; loop 0 */
     LoopFn closed;      /* lun_close() was called */

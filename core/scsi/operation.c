@@ -3,21 +3,21 @@
 #include "core/scsi/operation.h"
 
 #include "core/scsi/command.h"
-#include "core/scsi/lun_state.h"
 #include "core/scsi/nexus.h"
+#include "core/scsi/operation_record.h"
+#include "core/scsi/sanitize.h"
 #include "core/scsi/task_impl.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define STATE            "operation"
 #define ZEROES_PIECE     (UINT64_C(64) << 20)
 #define BUFFERS          4 /* of a piece, all of them the same memory */
 #define REST_INTERVAL_MS 10
 
 struct Operation {
     LunShard *shard;
-    OperationSpec spec;
+    OperationRecord record; /* of which `pass` is the one under way */
     MediumCondition before;
     Task *starter; /* until it knows that the operation is recorded */
     bool immediate;
@@ -25,7 +25,6 @@ struct Operation {
     unsigned next_loop; /* whose commands are looked at */
     GSource *timer;     /* on that loop */
 
-    unsigned pass;
     uint64_t position; /* of the pass; bytes */
     MemoryClient *client;
     Segment segment; /* with the pattern */
@@ -33,12 +32,18 @@ struct Operation {
     AioReq req;
 };
 
-static const char *const names[] = {
-    [OPERATION_FORMAT] = "format", [OPERATION_SANITIZE] = "sanitize"};
 static const MediumCondition under_way[] = {
     [OPERATION_FORMAT] = MEDIUM_FORMATTING, [OPERATION_SANITIZE] = MEDIUM_SANITIZING};
 static const MediumCondition failed[] = {
     [OPERATION_FORMAT] = MEDIUM_FORMAT_CORRUPT, [OPERATION_SANITIZE] = MEDIUM_NOT_SANITIZED};
+
+void operation_free(Operation *op)
+{
+    if (!op)
+        return;
+    operation_record_clear(&op->record);
+    g_free(op);
+}
 
 /* --- the condition of the medium -------------------------------------------------------------- */
 
@@ -86,46 +91,13 @@ static bool enter(Operation *op)
     op->before = state->condition;
     bool idle = op->before != MEDIUM_FORMATTING && op->before != MEDIUM_SANITIZING;
     if (idle) {
-        __atomic_store_n(&state->condition, under_way[op->spec.kind], __ATOMIC_RELAXED);
+        __atomic_store_n(&state->condition, under_way[op->record.spec.kind], __ATOMIC_RELAXED);
         __atomic_store_n(&state->progress, 0, __ATOMIC_RELAXED);
-        state->unrestricted = op->spec.unrestricted;
+        state->unrestricted = op->record.spec.unrestricted;
         state->running++;
     }
     pthread_mutex_unlock(&lun->lock);
     return idle;
-}
-
-/* --- the record of it ------------------------------------------------------------------------- */
-
-bool operation_load(Lun *lun, GError **error)
-{
-    g_autoptr(GKeyFile) file = NULL;
-    if (!lun_state_load(lun, STATE, &file, error))
-        return false;
-    if (!file)
-        return true;
-    g_autofree char *kind = g_key_file_get_string(file, STATE, "kind", NULL);
-    bool format = g_strcmp0(kind, names[OPERATION_FORMAT]) == 0;
-    lun->operation.condition = failed[format ? OPERATION_FORMAT : OPERATION_SANITIZE];
-    lun->operation.unrestricted = g_key_file_get_boolean(file, STATE, "unrestricted", NULL);
-    g_warning("LUN %s/%u: a %s did not end: the medium is of no use before another one",
-              lun->spec.target_name, lun->spec.number, format ? "format" : "sanitize");
-    return true;
-}
-
-static void save_record(Operation *op, bool exists, StateSaved done)
-{
-    g_autoptr(GKeyFile) file = NULL;
-    if (!op->shard->lun->spec.state) {
-        done(NULL, op);
-        return;
-    }
-    if (exists) {
-        file = g_key_file_new();
-        g_key_file_set_string(file, STATE, "kind", names[op->spec.kind]);
-        g_key_file_set_boolean(file, STATE, "unrestricted", op->spec.unrestricted);
-    }
-    lun_state_save(op->shard->lun, STATE, file, op->shard->loop, done, op);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -143,8 +115,7 @@ static void gone(void *arg)
 {
     Operation *op = arg;
     Lun *lun = op->shard->lun;
-    g_free((void *)op->spec.pattern);
-    g_free(op);
+    operation_free(op);
     unhold(lun);
 }
 
@@ -168,8 +139,8 @@ static void settle(Operation *op, MediumCondition condition)
     if (task && condition == MEDIUM_GOOD)
         task_complete(task, NULL);
     else if (task)
-        task_fail(task,
-                  op->spec.kind == OPERATION_FORMAT ? SENSE_FORMAT_FAILED : SENSE_SANITIZE_FAILED);
+        task_fail(task, op->record.spec.kind == OPERATION_FORMAT ? SENSE_FORMAT_FAILED
+                                                                 : SENSE_SANITIZE_FAILED);
     loop_call(lun->main, gone, op);
 }
 
@@ -179,21 +150,37 @@ static void forgotten(const GError *error, void *arg)
     settle(arg, MEDIUM_GOOD);
 }
 
+static void failure_noted(const GError *error, void *arg)
+{
+    Operation *op = arg;
+    (void)error; /* at worst the next start tries once more */
+    settle(op, failed[op->record.spec.kind]);
+}
+
 static void finish(Operation *op, int res)
 {
-    const LunSpec *spec = &op->shard->lun->spec;
+    const Lun *lun = op->shard->lun;
+    const LunSpec *spec = &lun->spec;
+    const char *name = operation_name(op->record.spec.kind);
     segment_release(&op->segment);
     if (op->client)
         memory_client_free(op->client);
+    if (res == -ECANCELED) { /* the record stays as it is, for the next start */
+        g_message("LUN %s/%u: %s is interrupted in pass %u", spec->target_name, spec->number, name,
+                  op->record.pass + 1);
+        settle(op, failed[op->record.spec.kind]);
+        return;
+    }
     if (res == 0) {
-        g_message("LUN %s/%u: %s ended", spec->target_name, spec->number, names[op->spec.kind]);
-        save_record(op, false, forgotten);
+        g_message("LUN %s/%u: %s ended", spec->target_name, spec->number, name);
+        operation_record_forget(lun, op->shard->loop, forgotten, op);
         return;
     }
     g_warning("LUN %s/%u: %s failed at byte %" G_GUINT64_FORMAT " of pass %u: %s",
-              spec->target_name, spec->number, names[op->spec.kind], op->position, op->pass + 1,
+              spec->target_name, spec->number, name, op->position, op->record.pass + 1,
               g_strerror(-res));
-    settle(op, failed[op->spec.kind]);
+    op->record.failed = true;
+    operation_record_save(lun, &op->record, op->shard->loop, failure_noted, op);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -221,22 +208,28 @@ static Operation *operation_of(AioReq *req)
     return (Operation *)((char *)req - offsetof(Operation, req));
 }
 
+static void pass_noted(const GError *error, void *arg)
+{
+    (void)error; /* at worst it is done twice */
+    begin_pass(arg);
+}
+
 static void pass_flushed(AioReq *req)
 {
     Operation *op = operation_of(req);
     lun_shard_request_done(op->shard, req);
     if (req->res < 0)
         finish(op, (int)req->res);
-    else if (++op->pass == op->spec.passes)
+    else if (++op->record.pass == op->record.spec.passes)
         finish(op, 0);
     else
-        begin_pass(op);
+        operation_record_save(op->shard->lun, &op->record, op->shard->loop, pass_noted, op);
 }
 
 static void note_progress(Operation *op)
 {
-    double all = (double)size_of(op) * op->spec.passes;
-    double done = (double)size_of(op) * op->pass + (double)op->position;
+    double all = (double)size_of(op) * op->record.spec.passes;
+    double done = (double)size_of(op) * op->record.pass + (double)op->position;
     __atomic_store_n(&op->shard->lun->operation.progress, (uint32_t)(done / all * 65536),
                      __ATOMIC_RELAXED);
 }
@@ -245,11 +238,12 @@ static void piece_written(AioReq *req)
 {
     Operation *op = operation_of(req);
     lun_shard_request_done(op->shard, req);
-    if (req->res < 0) {
+    if (req->res < 0 && req->res != -ERANGE) {
         finish(op, (int)req->res);
         return;
     }
-    op->position += req->len;
+    if (req->res >= 0) /* else the LUN was made shorter meanwhile: the piece again, as it is now */
+        op->position += req->len;
     note_progress(op);
     next_piece(op);
 }
@@ -275,7 +269,7 @@ static void next_piece(Operation *op)
         finish(op, -ECANCELED);
     else if (op->position >= size)
         submit(op, AIO_FLUSH, 0, pass_flushed);
-    else if (op->spec.pattern)
+    else if (op->record.spec.pattern)
         write_pattern(op, size - op->position);
     else
         submit(op, AIO_WRITE_ZEROES, MIN(ZEROES_PIECE, size - op->position), piece_written);
@@ -283,10 +277,10 @@ static void next_piece(Operation *op)
 
 static void fill_pattern(Operation *op)
 {
-    const OperationSpec *spec = &op->spec;
+    const OperationSpec *spec = &op->record.spec;
     size_t block = (size_t)1 << op->shard->block_shift;
     uint8_t *data = op->segment.iov[0].iov_base;
-    uint8_t mask = spec->invert && (spec->passes - op->pass) % 2 == 0 ? 0xff : 0;
+    uint8_t mask = spec->invert && (spec->passes - op->record.pass) % 2 == 0 ? 0xff : 0;
     for (size_t i = 0; i < block; i++)
         data[i] = spec->pattern[i % spec->pattern_len] ^ mask;
     for (size_t at = block; at < op->segment.iov[0].iov_len; at += block)
@@ -296,7 +290,7 @@ static void fill_pattern(Operation *op)
 static void begin_pass(Operation *op)
 {
     op->position = 0;
-    if (op->spec.pattern)
+    if (op->record.spec.pattern)
         fill_pattern(op);
     next_piece(op);
 }
@@ -309,7 +303,7 @@ static void memory_granted(Segment *segment)
 static void begin_writing(void *arg)
 {
     Operation *op = arg;
-    if (op->spec.pattern) {
+    if (op->record.spec.pattern) {
         op->client = memory_client_new(op->shard->lun->memory, op->shard->loop);
         op->segment.granted = memory_granted;
         if (!segment_acquire(op->client, &op->segment, ARENA_BUFFER_MAX))
@@ -380,7 +374,7 @@ static void recorded(const GError *error, void *arg)
         loop_call(lun->main, gone, op);
     } else {
         g_message("LUN %s/%u: %s, asked for by %s", lun->spec.target_name, lun->spec.number,
-                  names[op->spec.kind], nexus_initiator(task->nexus));
+                  operation_name(op->record.spec.kind), nexus_initiator(task->nexus));
         if (op->immediate && task->state == TASK_RUNNING)
             task_complete(task, NULL);
         loop_call(lun->loops[0], look_here, op);
@@ -392,18 +386,67 @@ void operation_begin(Task *task, const OperationSpec *spec, bool immediate)
 {
     Operation *op = g_new0(Operation, 1);
     op->shard = task->itl->shard;
-    op->spec = *spec;
+    op->record.spec = *spec;
     op->immediate = immediate;
     if (!enter(op)) {
         g_free(op);
         task_fail(task, SENSE_NOT_READY);
         return;
     }
-    op->spec.pattern = g_memdup2(spec->pattern, spec->pattern_len);
+    op->record.spec.pattern = g_memdup2(spec->pattern, spec->pattern_len);
     op->starter = task;
     task->operation = op;
     task->busy++;
-    save_record(op, true, recorded);
+    operation_record_save(task_lun(task), &op->record, op->shard->loop, recorded, op);
+}
+
+/* --- after a restart -------------------------------------------------------------------------- */
+
+bool operation_load(Lun *lun, GError **error)
+{
+    OperationRecord *record = NULL;
+    LunOperation *state = &lun->operation;
+    if (!operation_record_load(lun, &record, error))
+        return false;
+    if (!record)
+        return true;
+    OperationKind kind = record->spec.kind;
+    state->unrestricted = record->spec.unrestricted;
+    state->condition = record->failed ? failed[kind] : under_way[kind];
+    g_warning("LUN %s/%u: a %s did not end: %s", lun->spec.target_name, lun->spec.number,
+              operation_name(kind),
+              record->failed ? "the medium is of no use before another one" : "it goes on");
+    if (record->failed) {
+        operation_record_clear(record);
+    } else {
+        state->interrupted = g_new0(Operation, 1);
+        state->interrupted->record = *record;
+    }
+    g_free(record);
+    return true;
+}
+
+static void go_on(void *arg)
+{
+    Operation *op = arg;
+    const Lun *lun = op->shard->lun;
+    if (lun->spec.read_only)
+        finish(op, -EROFS);
+    else if (!sanitize_possible(lun))
+        finish(op, -EOPNOTSUPP);
+    else
+        begin_writing(op);
+}
+
+void operation_resume(Lun *lun)
+{
+    Operation *op = g_steal_pointer(&lun->operation.interrupted);
+    if (!op)
+        return;
+    op->shard = lun_shard(lun, lun->loops[0]);
+    lun->operation.running++;
+    note_progress(op);
+    loop_call(op->shard->loop, go_on, op);
 }
 
 /* --- flushes ---------------------------------------------------------------------------------- */
@@ -475,8 +518,8 @@ bool operation_exit_failure(Task *task)
     if (is_failed && !may_exit)
         return false;
     task->busy++;
-    if (may_exit && lun->spec.state)
-        lun_state_save(lun, STATE, NULL, task->itl->shard->loop, left_failure, task);
+    if (may_exit)
+        operation_record_forget(lun, task->itl->shard->loop, left_failure, task);
     else
         left_failure(NULL, task);
     return true;

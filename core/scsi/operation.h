@@ -14,7 +14,7 @@ typedef enum {
     MEDIUM_FORMATTING,
     MEDIUM_SANITIZING,
     MEDIUM_FORMAT_CORRUPT, /* the format failed, or was interrupted by the end of the daemon */
-    MEDIUM_NOT_SANITIZED,  /* the same of sanitize: SBC-3 4.11.4, sanitize failure mode */
+    MEDIUM_NOT_SANITIZED,  /* SBC-3 4.11.4, sanitize failure mode */
 } MediumCondition;
 
 /* Member of Lun. */
@@ -23,7 +23,8 @@ typedef struct {
     uint32_t progress;         /* of 65536; atomic */
     bool unrestricted;         /* AUSE of the last sanitize; lock */
     bool stop;                 /* atomic: the LUN is going */
-    unsigned running;          /* Operation and flushes that have not ended altogether; lock */
+    Operation *interrupted; /* by the end of an earlier daemon; loop 0, until it is gone on with */
+    unsigned running;       /* Operation and flushes that have not ended altogether; lock */
 } LunOperation;
 
 typedef enum { OPERATION_FORMAT, OPERATION_SANITIZE } OperationKind;
@@ -56,9 +57,15 @@ void operation_let_go(LunShard *shard);
 /* Leaves sanitize failure mode where the failed operation allows it; false where it does not. */
 bool operation_exit_failure(Task *task);
 
-/* Notes what a daemon before this one did not bring to its end; loop 0, before the LUN is shown.
- * Blocks. False with error. */
+const char *operation_name(OperationKind kind);
+
+/* Notes what a daemon before this one did not bring to its end; loop 0, before the LUN is shown. A
+ * format is of no use then and has to be asked for anew; a sanitize goes on with the pass that was
+ * interrupted (SBC-3 4.11.2: after a power cycle, too). Blocks. False with error. */
 bool operation_load(Lun *lun, GError **error);
+/* Goes on with it, once the LUN has its shards; loop 0. */
+void operation_resume(Lun *lun);
+void operation_free(Operation *operation); /* one that is not under way, or NULL */
 
 /* Ends the operation soon, unfinished, because the LUN goes; lun_operation_ended() follows. */
 void operation_stop(Lun *lun);

@@ -5,7 +5,7 @@
 #include "core/scsi/command.h"
 #include "core/scsi/task_impl.h"
 
-enum { DURING = COMMAND_DURING_OPERATION, UNREADY = DURING | COMMAND_WHEN_NOT_READY };
+enum { UNREADY = COMMAND_WHEN_NOT_READY };
 
 /* By the condition of the medium: what is answered, and which commands are let through. */
 static const struct {
@@ -13,8 +13,8 @@ static const struct {
     unsigned admitted;
 } conditions[] = {
     [MEDIUM_GOOD] = {SENSE_NO_SENSE, ~0u},
-    [MEDIUM_FORMATTING] = {SENSE_FORMAT_IN_PROGRESS, DURING},
-    [MEDIUM_SANITIZING] = {SENSE_SANITIZE_IN_PROGRESS, DURING},
+    [MEDIUM_FORMATTING] = {SENSE_FORMAT_IN_PROGRESS, COMMAND_DURING_FORMAT},
+    [MEDIUM_SANITIZING] = {SENSE_SANITIZE_IN_PROGRESS, COMMAND_DURING_SANITIZE},
     [MEDIUM_FORMAT_CORRUPT] = {SENSE_FORMAT_CORRUPT, UNREADY | COMMAND_WHEN_CORRUPT},
     [MEDIUM_NOT_SANITIZED] = {SENSE_SANITIZE_FAILED, UNREADY | COMMAND_WHEN_NOT_SANITIZED},
 };

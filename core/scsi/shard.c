@@ -15,6 +15,7 @@ LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine)
     shard->engine = engine;
     shard->block_shift = lun->block_shift;
     shard->zeros = lun->zeros;
+    shard->latency.loop = loop;
     return shard;
 }
 
@@ -26,6 +27,7 @@ void lun_shard_free(LunShard *shard)
     g_assert(!shard->in_flight && !shard->held.head);
     g_assert(!shard->claims && g_queue_is_empty(&shard->orphans));
     engine_put(shard->engine);
+    latency_clear(&shard->latency);
     cache_lane_free(shard->lane);
     g_free(shard);
 }
@@ -74,6 +76,7 @@ static void end_beyond(void *arg)
 static void start(LunShard *shard, AioReq *req)
 {
     req->file = shard->file;
+    req->begun = loop_now(shard->loop);
     shard->in_flight++;
     if (shard->cache && changes_store(req))
         cache_write_begin(shard->cache, req->offset, req->len);
@@ -107,17 +110,6 @@ static void start_held(LunShard *shard)
         start(shard, aio_reqs_pop(&shard->held));
 }
 
-bool lun_shard_withdraw(LunShard *shard, AioReq *req)
-{
-    if (aio_reqs_remove(&shard->held, req))
-        return true;
-    if (!engine_withdraw(shard->engine, req))
-        return false;
-    req->res = -ECANCELED;
-    lun_shard_request_done(shard, req);
-    return true;
-}
-
 static void tell_drained(LunShard *shard)
 {
     void (*drained)(LunShard *, void *) = shard->drained;
@@ -126,7 +118,7 @@ static void tell_drained(LunShard *shard)
         drained(shard, shard->drained_arg);
 }
 
-void lun_shard_request_done(LunShard *shard, const AioReq *req)
+static void left_engine(LunShard *shard, const AioReq *req)
 {
     if (shard->cache)
         tell_end(shard->cache, req);
@@ -135,6 +127,29 @@ void lun_shard_request_done(LunShard *shard, const AioReq *req)
         start_held(shard);
     else if (shard->in_flight == 0)
         tell_drained(shard);
+}
+
+bool lun_shard_withdraw(LunShard *shard, AioReq *req)
+{
+    if (aio_reqs_remove(&shard->held, req))
+        return true;
+    if (!engine_withdraw(shard->engine, req))
+        return false;
+    req->res = -ECANCELED;
+    left_engine(shard, req);
+    return true;
+}
+
+static LatencyOperation operation_of(AioOp op)
+{
+    return op == AIO_READ ? LATENCY_READ : op == AIO_WRITE ? LATENCY_WRITE : LATENCY_OTHER;
+}
+
+void lun_shard_request_done(LunShard *shard, const AioReq *req)
+{
+    unsigned series = latency_series(operation_of(req->op), req->len);
+    latency_over(&shard->latency, LATENCY_ENGINE, series, req->begun);
+    left_engine(shard, req);
 }
 
 void lun_shard_close_gate(LunShard *shard, void (*drained)(LunShard *, void *), void *arg)

@@ -7,6 +7,7 @@
 #include "core/base/counter.h"
 #include "core/cache/cache.h"
 #include "core/scsi/engine.h"
+#include "core/scsi/latency.h"
 #include "core/scsi/lun.h"
 
 #include <glib.h>
@@ -37,6 +38,7 @@ struct LunShard {
     GList directory_link;  /* see directory.c */
     struct Removal *removal; /* the LUN is being removed from its target, see target.c */
     LunStats stats;          /* but its member `engine`; written here, read relaxed from anywhere */
+    Latency latency;
 };
 
 LunShard *lun_shard_new(Lun *lun, Loop *loop, AioFile *file, Engine *engine);

@@ -2,6 +2,7 @@
 /* The life of a task: submitted, blocked, running, answered or aborted, released. */
 #include "core/scsi/task.h"
 
+#include "core/base/links.h"
 #include "core/scsi/alua.h"
 #include "core/scsi/claim.h"
 #include "core/scsi/command.h"
@@ -50,6 +51,7 @@ void task_submit(Task *task)
 {
     Nexus *nexus = task->nexus;
     init(task);
+    task->arrived = loop_now(nexus->loop);
     task->itl = nexus_itl(nexus, task->lun);
     task->command = command_find(task->cdb);
     nexus->tasks++;
@@ -72,6 +74,13 @@ static void fail_unknown(Task *task)
         task_fail(task, SENSE_INVALID_OPCODE);
 }
 
+static bool reports(Task *task, SenseCode attention)
+{
+    if (attention != SENSE_NO_SENSE)
+        task_fail(task, attention);
+    return attention != SENSE_NO_SENSE;
+}
+
 /* What may be answered before the command is looked at more closely; true when it was. */
 static bool answer_early(Task *task)
 {
@@ -81,12 +90,13 @@ static bool answer_early(Task *task)
         task_fail(task, SENSE_LUN_NOT_SUPPORTED);
         return true;
     }
-    if (G_UNLIKELY(unit_attentions_pending(&task->itl->attentions)) &&
-        !(flags & COMMAND_PASSES_ATTENTION)) {
-        task_fail(task, itl_take_attention(task->itl));
+    bool attention = G_UNLIKELY(unit_attentions_pending(&task->itl->attentions)) &&
+                     !(flags & COMMAND_PASSES_ATTENTION);
+    if (attention && reports(task, itl_take_reset(task->itl)))
         return true;
-    }
     if (reserve_refuses(task))
+        return true;
+    if (attention && reports(task, itl_take_attention(task->itl)))
         return true;
     if (alua_refuses(task))
         return true;
@@ -115,16 +125,22 @@ void task_run(Task *task)
 }
 
 /* The order in which a command meets what may keep it from being done; the first that does,
- * answers. SAM-5 5.3.3 leaves most of it open; what it asks for, and what initiators rely on:
- * - a logical unit that is not there, before all that only one can say;
- * - a unit attention, which is told with the next command whatever that asks for (SAM-5 5.14);
- * - a reservation conflict, before any CHECK CONDITION but those two (SPC-4 5.13.1);
- * - the asymmetric access state of the port;
+ * answers. SAM-5 5.3.3 gives the first half of it, and leaves open where BUSY and ILLEGAL REQUEST
+ * stand:
+ * - a logical unit that is not there (SPC-4 4.3.5.2), before all that only one can say;
+ * - the unit attentions of resets and of the loss of the nexus: the initiator learns first that
+ *   what it knew of the logical unit is void. INQUIRY, REPORT LUNS and REQUEST SENSE pass all unit
+ *   attentions (SAM-5 5.14.1);
+ * - a reservation conflict (SPC-4 5.13.1, SBC-3 4.17);
+ * - the other unit attentions, so those of reservations that were preempted or released;
+ * - the asymmetric access state of the port (SPC-4 5.15.2.4);
  * - an operation code, service action or task attribute that does not exist: from here on a row of
- *   the table is known;
+ *   the table is known. There is no auto contingent allegiance to come before these: NACA is a
+ *   wrong bit in the CDB (SAM-5 5.2), the ACA attribute a wrong message;
  * - a store that hangs: BUSY, for a command that would not come back;
- * - the medium: stopped, ejected, being formatted or useless after that;
- * - wrong bits in the CDB, then write protection;
+ * - the medium: stopped, ejected, being formatted or useless after that (SBC-3 4.10, 4.11, 5.3.1),
+ *   but for the commands that readiness.c lets through;
+ * - wrong bits in the CDB, then write protection (SBC-3 4.13);
  * - claims, behind which it only waits.
  * An abort or reset finds it at one of these, blocked, or running, and ends it the same way. What
  * an EXTENDED COPY does to other LUNs meets the same in the same order (copy.c). */
@@ -163,7 +179,7 @@ static void release(Task *task)
     g_assert(!task->waiters);
     if (task->state == TASK_ABORTED)
         itl_leave(itl, task);
-    g_queue_unlink(&itl->tasks, &task->link);
+    links_remove(&itl->tasks, &task->link);
     task->transport->released(task);
     nexus_task_released(itl);
 }
@@ -180,27 +196,31 @@ static void count(const Task *task)
     if (!shard)
         return;
     LunStats *stats = &shard->stats;
+    LatencyOperation operation = LATENCY_OTHER;
     if (G_UNLIKELY(task->status != SCSI_GOOD && task->status != SCSI_CONDITION_MET))
         counter_add(&stats->errors, 1);
     switch (task->command ? task->command->kind : COMMAND_OTHER) {
     case COMMAND_READ:
         counter_add(&stats->reads, 1);
         counter_add(&stats->read_bytes, task->finished);
-        return;
+        operation = LATENCY_READ;
+        break;
     case COMMAND_WRITE:
         counter_add(&stats->writes, 1);
         counter_add(&stats->write_bytes, task->finished);
-        return;
+        operation = LATENCY_WRITE;
+        break;
     case COMMAND_FLUSH:
         counter_add(&stats->flushes, 1);
-        return;
+        break;
     case COMMAND_UNMAP:
         counter_add(&stats->unmaps, 1);
-        return;
+        break;
     case COMMAND_OTHER:
         counter_add(&stats->others, 1);
-        return;
+        break;
     }
+    latency_answered(&shard->latency, latency_series(operation, task->finished), task->arrived);
 }
 
 static void respond(Task *task, Transfer *last)

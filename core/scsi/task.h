@@ -134,6 +134,7 @@ struct Task {
 
     /* --- the SCSI side's own; task_submit() initialises it --- */
     TaskState state;
+    uint64_t arrived; /* loop_now() */
     Itl *itl;
     const Command *command;  /* NULL: no such command */
     unsigned busy;           /* transfers under way: what they hold keeps the task alive */

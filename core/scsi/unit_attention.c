@@ -83,6 +83,11 @@ SenseCode unit_attentions_take(UnitAttentions *a)
     return code;
 }
 
+bool unit_attentions_begin_with_reset(const UnitAttentions *a)
+{
+    return a->count > 0 && urgency(a->codes[0]) > 0;
+}
+
 void unit_attentions_drop(UnitAttentions *a, SenseCode code)
 {
     for (unsigned i = 0; i < a->count; i++)

@@ -18,6 +18,8 @@ typedef struct {
  * is not added twice. Should the queue overflow, power on takes the place of all. */
 void unit_attentions_add(UnitAttentions *attentions, SenseCode code);
 SenseCode unit_attentions_take(UnitAttentions *attentions); /* the first, or SENSE_NO_SENSE */
+/* The first is a reset, or the loss of the nexus (additional sense code 29h). */
+bool unit_attentions_begin_with_reset(const UnitAttentions *attentions);
 /* Forgets one condition that was made known in another way. */
 void unit_attentions_drop(UnitAttentions *attentions, SenseCode code);
 

@@ -63,8 +63,12 @@ static void finish(TmfRequest *request, IscsiTmfResponse response)
     command_forget_orphans(session);
     respond(session, request->bhs, response);
     forget(request);
-    if (cold && !session->quiet)
+    if (cold && !session->quiet) {
+        /* Not one command more: the initiator could not tell whether it ran before its session
+         * was dropped, and would send it again into a new one. */
+        session->quiet = true;
         session->owner->drop_all(session->owner_arg); /* 11.5.1 */
+    }
 }
 
 /* 11.6.1: a task that is not there may be one whose command has not arrived, or not in turn: then

@@ -10,9 +10,19 @@
 #define LEAST_WINDOW  8
 #define LEAST_RESERVE 8
 #define MOST_RESERVE  256
-#define MOST_AHS      1020   /* what TotalAHSLength can say, in bytes */
+#define MOST_AHS      1020 /* what TotalAHSLength can say, in bytes */
+#define LEAST_DATA    512
 #define MOST_DATA     131072 /* of a received PDU: fits one arena buffer with its headers */
 #define INLINE_MAX    96     /* an answer without sense data */
+
+/* What its receive buffers will take once the login is over, instead of what was expected before.
+ * False: better less. */
+static bool expect(IserConn *conn, size_t bytes)
+{
+    receive_budget_expect_no_more(conn->budget, conn->expected);
+    conn->expected = bytes;
+    return receive_budget_expect(conn->budget, bytes);
+}
 
 /* --- ending -------------------------------------------------------------------------------------
  */
@@ -24,6 +34,7 @@ static void destroy(IserConn *conn)
     iser_receive_deinit(&conn->receive, conn);
     iser_receive_deinit(&conn->login, conn);
     receive_share_leave(&conn->share);
+    expect(conn, 0);
     iser_flow_deinit(&conn->flow);
     g_free(conn->reason);
     g_free(conn);
@@ -93,19 +104,51 @@ void iser_conn_violation(IserConn *conn, const char *what, DmClose how)
 /* --- negotiation --------------------------------------------------------------------------------
  */
 
+/* What keeps a session's receive buffers few and small: with little left, immediate data and
+ * unexpected PDUs are what it can do without. */
+static void offer_little(IscsiParams *offer)
+{
+    offer->immediate_data = false;
+    offer->target_recv_data_segment_length = LEAST_DATA;
+    offer->max_outstanding_unexpected_pdus = LEAST_RESERVE;
+}
+
+/* Receives beside those of SCSI commands. */
+static unsigned reserve_of(const IscsiParams *params)
+{
+    uint32_t unexpected = params->max_outstanding_unexpected_pdus;
+    return unexpected > 0 ? CLAMP(unexpected, LEAST_RESERVE, MOST_RESERVE) : ISER_RESERVE;
+}
+
+static size_t buffer_size(const IscsiParams *params)
+{
+    uint32_t most = params->max_ahs_length > 0 ? MIN(params->max_ahs_length, MOST_AHS) : MOST_AHS;
+    return iser_receive_size((most + 3) & ~3U, params->target_recv_data_segment_length);
+}
+
+/* The least that a session with these parameters takes of the budget; bytes. */
+static size_t needs(const IscsiParams *params)
+{
+    return (LEAST_WINDOW + reserve_of(params)) * arena_cost(buffer_size(params));
+}
+
 static void iser_limit_keys(DmConn *dm, IscsiParams *offer)
 {
-    (void)dm;
+    IserConn *conn = (IserConn *)dm;
     offer->rdma_extensions = true;
     offer->iser_hello_required = false;
     offer->header_digest = offer->data_digest = ISCSI_DIGEST_NONE;
     offer->initial_r2t = true; /* unsolicited data comes with the command or not at all */
     offer->max_connections = 1;
     offer->target_recv_data_segment_length =
-        CLAMP(offer->target_recv_data_segment_length, 512, MOST_DATA);
+        CLAMP(offer->target_recv_data_segment_length, LEAST_DATA, MOST_DATA);
     offer->max_recv_data_segment_length = offer->target_recv_data_segment_length;
     if (offer->max_outstanding_unexpected_pdus == 0)
         offer->max_outstanding_unexpected_pdus = ISER_RESERVE;
+    if (expect(conn, needs(offer)))
+        return;
+    offer_little(offer);
+    expect(conn, needs(offer));
 }
 
 /* Buffers for what the share holds, as far as there is memory for more than there are; how many. */
@@ -131,13 +174,6 @@ static bool get_receives(IserConn *conn, unsigned least, unsigned most, size_t s
     return false;
 }
 
-/* Receives beside those of SCSI commands. */
-static unsigned reserve_of(const IscsiParams *params)
-{
-    uint32_t unexpected = params->max_outstanding_unexpected_pdus;
-    return unexpected > 0 ? CLAMP(unexpected, LEAST_RESERVE, MOST_RESERVE) : ISER_RESERVE;
-}
-
 unsigned iser_recv_slots(const IscsiParams *offer)
 {
     return MAX(offer->queue_depth, LEAST_WINDOW) + reserve_of(offer);
@@ -147,18 +183,14 @@ static unsigned iser_allocate(DmConn *dm, const IscsiParams *negotiated)
 {
     IserConn *conn = (IserConn *)dm;
     unsigned reserve = reserve_of(negotiated);
-    uint32_t max_ahs = negotiated->max_ahs_length;
     unsigned room = qp_recv_slots(conn->qp);
     if (!negotiated->rdma_extensions)
         g_message("iSER: the initiator did not agree to RDMAExtensions=Yes");
     if (conn->closing || !negotiated->rdma_extensions || room < reserve + LEAST_WINDOW)
         return 0;
-    if (max_ahs == 0 || max_ahs > MOST_AHS)
-        max_ahs = MOST_AHS;
     unsigned wanted = CLAMP(negotiated->queue_depth, LEAST_WINDOW, room - reserve);
-    size_t size =
-        iser_receive_size((max_ahs + 3) & ~3U, negotiated->target_recv_data_segment_length);
-    if (!get_receives(conn, LEAST_WINDOW + reserve, wanted + reserve, size))
+    expect(conn, 0);
+    if (!get_receives(conn, LEAST_WINDOW + reserve, wanted + reserve, buffer_size(negotiated)))
         return 0;
     conn->receive.repost = true;
     conn->solicited_only = negotiated->tagged_buffer_for_solicited_data_only;

@@ -138,6 +138,7 @@ struct IserConn {
     Arena *arena;
     ReceiveBudget *budget;
     IserReceive login, receive;
+    size_t expected;    /* bytes of the budget that the login counts on */
     ReceiveShare share; /* of the buffers of `receive` */
     IserTransmit transmit;
     IserFlow flow;

@@ -48,23 +48,22 @@ void iser_cm_encode(const IserCm *cm, uint8_t out[ISER_CM_LEN])
 bool iser_header_decode(const uint8_t *message, size_t len, IserHeader *out)
 {
     ByteReader r = byte_reader(message, len);
-    uint8_t flags = byte_reader_u8(&r);
-    byte_reader_take(&r, 3);
-    uint32_t write_stag = byte_reader_be32(&r);
-    uint64_t write_base = byte_reader_be64(&r);
-    uint32_t read_stag = byte_reader_be32(&r);
-    uint64_t read_base = byte_reader_be64(&r);
-    *out = (IserHeader){
-        .type = flags >> 4, .write_valid = flags & HEADER_WSV, .read_valid = flags & HEADER_RSV};
+    const uint8_t *header = byte_reader_take(&r, ISER_HEADER_LEN);
+    *out = (IserHeader){0};
+    if (!header)
+        return false;
+    out->type = header[0] >> 4;
+    out->write_valid = header[0] & HEADER_WSV;
+    out->read_valid = header[0] & HEADER_RSV;
     if (out->write_valid) {
-        out->write_stag = write_stag;
-        out->write_base = write_base;
+        out->write_stag = get_be32(header + 4);
+        out->write_base = get_be64(header + 8);
     }
     if (out->read_valid) {
-        out->read_stag = read_stag;
-        out->read_base = read_base;
+        out->read_stag = get_be32(header + 16);
+        out->read_base = get_be64(header + 20);
     }
-    return !r.bad;
+    return true;
 }
 
 void iser_header_encode(uint8_t out[ISER_HEADER_LEN])

@@ -56,7 +56,7 @@ static void copy_header(TcpPdu *pdu, const uint8_t *header)
 {
     memcpy(pdu->base.bhs, header, ISCSI_BHS_LEN);
     pdu->base.ahs_len = bhs_ahs_len(header);
-    pdu->base.ahs = g_memdup2(header + ISCSI_BHS_LEN, pdu->base.ahs_len);
+    pdu->base.ahs = pdu->base.ahs_len ? g_memdup2(header + ISCSI_BHS_LEN, pdu->base.ahs_len) : NULL;
 }
 
 TcpPduResult tcp_pdu_take(TcpConn *conn, const uint8_t *header, TcpPdu **out)
@@ -93,7 +93,8 @@ void tcp_pdu_give_back(TcpPdu *pdu)
         g_free(pdu->base.data);
     else
         arena_release(memory_arena(conn->base.memory), pdu->base.data, pdu->room);
-    g_free((void *)pdu->base.ahs);
+    if (pdu->base.ahs)
+        g_free((void *)pdu->base.ahs);
     g_assert(pool->used > 0);
     pool->used--;
     pool->held -= pdu->room;

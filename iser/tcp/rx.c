@@ -119,6 +119,13 @@ static const char *find_fault(const TcpConn *conn, const uint8_t *header)
     return NULL;
 }
 
+/* A PDU that is nothing but its header, as a read's is: no state follows. */
+static void deliver_bare(TcpConn *conn)
+{
+    TcpPdu *pdu = g_steal_pointer(&conn->rx.pdu);
+    conn->base.up->control(&conn->base, &pdu->base);
+}
+
 static bool take_header(TcpConn *conn)
 {
     TcpRx *rx = &conn->rx;
@@ -143,9 +150,13 @@ static bool take_header(TcpConn *conn)
     rx->pdu = NULL;
     if (!(is_solicited(header) ? route_data_out(conn, header) : route_pdu(conn, header)))
         return false;
-    memcpy(rx->bhs, header, ISCSI_BHS_LEN);
     rx->head += len;
     rx->left = bhs_data_len(header);
+    if (rx->pdu && rx->left == 0) {
+        deliver_bare(conn);
+        return true;
+    }
+    memcpy(rx->bhs, header, ISCSI_BHS_LEN);
     rx->digest = DIGEST_BEGIN;
     rx->state = TCP_RX_DATA;
     return true;

@@ -145,8 +145,10 @@ static void finish(TcpTx *tx, TcpTxItem *item, int error)
     DmMove *move = item->move;
     if (item->cancelled && error == 0)
         error = -ECANCELED;
-    tx->copied -= item->data.iov_len;
-    g_free(item->data.iov_base);
+    if (item->data.iov_base) {
+        tx->copied -= item->data.iov_len;
+        g_free(item->data.iov_base);
+    }
     item->next = tx->free;
     tx->free = item;
     tx->count--;
@@ -190,13 +192,15 @@ void tcp_tx_send_control(TcpConn *conn, const uint8_t *bhs, const void *data, ui
     enqueue(conn, item);
 }
 
-/* The length of the item's next Data-In, and how many pieces of memory it is made of. */
-static uint32_t next_len(const TcpConn *conn, TcpTxItem *item, uint32_t left, unsigned *pieces)
+/* The length of the next Data-In of the `left` bytes from there, and of how many pieces of memory
+ * it is made. */
+static uint32_t next_len(const TcpConn *conn, const TcpTxItem *item, const IovCursor *from,
+                         uint32_t *burst_left, uint32_t left, unsigned *pieces)
 {
-    if (item->burst_left == 0)
-        item->burst_left = conn->limits.max_burst;
-    uint32_t len = MIN(MIN(left, item->max_send), item->burst_left);
-    *pieces = iov_cursor_pieces(&item->from, &len, TX_IOVS - 2);
+    if (*burst_left == 0)
+        *burst_left = conn->limits.max_burst;
+    uint32_t len = MIN(MIN(left, item->max_send), *burst_left);
+    *pieces = iov_cursor_pieces(from, &len, TX_IOVS - 2);
     return len;
 }
 
@@ -205,17 +209,17 @@ static uint32_t next_len(const TcpConn *conn, TcpTxItem *item, uint32_t left, un
 static void number_data_in(TcpConn *conn, const TcpTxItem *item)
 {
     TcpPdu *command = (TcpPdu *)item->move->command;
-    TcpTxItem ahead = *item;
+    IovCursor from = item->from;
     uint32_t left = item->move->len;
     unsigned pieces;
     do {
-        uint32_t len = next_len(conn, &ahead, left, &pieces);
-        iov_cursor_advance(&ahead.from, len);
-        ahead.burst_left -= len;
-        left -= len;
+        uint32_t len = next_len(conn, item, &from, &command->burst_left, left, &pieces);
+        command->burst_left -= len;
         command->base.exp_data_sn++;
+        left -= len;
+        if (left > 0)
+            iov_cursor_advance(&from, len);
     } while (left > 0);
-    command->burst_left = ahead.burst_left;
 }
 
 void tcp_tx_put(TcpConn *conn, DmMove *move)
@@ -336,7 +340,8 @@ static bool frame_move(TcpConn *conn, TcpTxItem *item)
     DmMove *move = item->move;
     do {
         unsigned pieces;
-        uint32_t len = next_len(conn, item, move->len - move->moved, &pieces);
+        uint32_t len =
+            next_len(conn, item, &item->from, &item->burst_left, move->len - move->moved, &pieces);
         if (!has_room(tx, pieces))
             return false;
         lay_out_data_in(item, len, tx->frames[tx->n_frames].head);

@@ -9,6 +9,7 @@
 #include "tests/initiator/scsi.h"
 
 #define TIMEOUT_MS 10000
+#define NO_TASK    UINT64_C(0xfffffffffffffffe)
 /* Requests and receives beside those of commands. */
 #define SPARE      32U
 #define POLL_BATCH 32
@@ -116,9 +117,15 @@ Request *channel_blank(Channel *c, uint8_t opcode, uint32_t len)
     return request;
 }
 
+/* Like the Linux initiator, keeps a credit for task management. */
+static bool may_send(const Channel *c, const Task *task)
+{
+    return task->management ? c->credits > 0 : c->credits > 1 && c->outstanding < c->options.depth;
+}
+
 static void start_waiting(Channel *c)
 {
-    while (!g_queue_is_empty(&c->waiting) && c->credits > 0 && c->outstanding < c->options.depth)
+    while (!g_queue_is_empty(&c->waiting) && may_send(c, g_queue_peek_head(&c->waiting)))
         channel_send(c, channel_prepare(c, g_queue_pop_head(&c->waiting), c->options.form));
 }
 
@@ -503,6 +510,10 @@ static bool connect_channel(Channel *c, GError **error)
         post_receive(c, i);
     if (!verbs_connect(&c->verbs, &vo, error)) {
         channel_login_take(&c->verbs, &c->reply);
+        if (c->reply.opcode && error && c->reply.reason == SRP_REJ_NO_RESOURCES) {
+            (*error)->domain = G_IO_ERROR;
+            (*error)->code = G_IO_ERROR_BUSY;
+        }
         if (c->reply.opcode)
             g_prefix_error(error, "login rejected, reason %#x: ", c->reply.reason);
         return false;
@@ -563,11 +574,27 @@ static void free_nexus(Nexus *nexus)
     channel_free((Channel *)nexus);
 }
 
+/* Ahead of the commands that wait. */
+static bool manage(Nexus *nexus, uint64_t lun, int timeout_ms)
+{
+    Channel *c = (Channel *)nexus;
+    Task task;
+
+    channel_manage(&task, SRP_ABORT_TASK, lun, NO_TASK);
+    g_queue_push_head(&c->waiting, &task);
+    start_waiting(c);
+    if (nexus_turn_until(nexus, &task.finished, timeout_ms))
+        return !task.lost;
+    give_up(nexus, &task);
+    return false;
+}
+
 static const NexusOps channel_ops = {
     .memory = memory,
     .turn = turn,
     .submit = submit,
     .give_up = give_up,
+    .manage = manage,
     .log_out = log_out,
     .free = free_nexus,
 };

@@ -2,6 +2,8 @@
 /* Drives commands through sessions and judges what comes back. */
 #include "tests/initiator/load.h"
 
+#include <gio/gio.h>
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +15,10 @@
 
 #define FAILURES_PRINTED 10
 #define TURN_MS          100
+#define RETRY_MS         200
+/* What one session's buffers may take where what is in them does not matter: its commands then
+ * share them, so that many sessions can have many commands. */
+#define MEMORY_MOST ((size_t)16 << 20)
 /* Verification keeps five bytes per block. */
 #define VERIFY_BLOCKS_MOST (UINT64_C(1) << 28)
 
@@ -49,7 +55,7 @@ struct Runner {
     Slot *slots;
     GQueue idle;
     bool filling, stopping;
-    uint64_t to_submit, deadline, last_done; /* commands left; ns */
+    uint64_t to_submit, deadline, last_done, managed; /* commands left; ns */
     LoadResult result;
     atomic_uint_fast64_t done, bytes; /* for the rate report */
 };
@@ -144,7 +150,7 @@ static void slot_done(Task *task)
         atomic_fetch_add_explicit(&r->done, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&r->bytes, task->buffer.len, memory_order_relaxed);
     }
-    g_queue_push_tail(&r->idle, slot);
+    g_queue_push_head(&r->idle, slot);
 }
 
 static uint32_t pick_blocks(Runner *r)
@@ -241,6 +247,24 @@ static void submit_idle(Runner *r)
     }
 }
 
+/* Task management in its turn, while commands come and go. */
+static bool manage(Runner *r)
+{
+    const LoadOptions *o = r->options;
+    uint64_t begin = now_ns();
+
+    if (!o->manage_ms || r->filling || begin - r->managed < o->manage_ms * UINT64_C(1000000))
+        return true;
+    if (!nexus_manage(r->nexus, o->url->lun, (int)o->timeout_s * 1000)) {
+        g_printerr("session %u: no answer to task management for %u s\n", r->index, o->timeout_s);
+        r->result.failed++;
+        return false;
+    }
+    r->managed = now_ns();
+    histogram_add(&r->result.management, r->managed - begin);
+    return true;
+}
+
 /* Submits until the end condition, then lets everything finish. */
 static void run_phase(Runner *r, bool filling)
 {
@@ -254,7 +278,7 @@ static void run_phase(Runner *r, bool filling)
         filling || r->options->count ? 0 : begin + r->options->runtime_s * UINT64_C(1000000000);
     do {
         submit_idle(r);
-        if (!nexus_turn(r->nexus, TURN_MS))
+        if (!nexus_turn(r->nexus, TURN_MS) || !manage(r))
             break;
         if (now_ns() - r->last_done > patience &&
             g_queue_get_length(&r->idle) < r->options->depth) {
@@ -266,6 +290,7 @@ static void run_phase(Runner *r, bool filling)
     } while (must_submit(r) || may_submit(r) ||
              (g_queue_get_length(&r->idle) < r->options->depth && !r->nexus->rejects));
     r->result.seconds = (double)(now_ns() - begin) / 1e9;
+    r->result.least = r->result.read.latency.count + r->result.write.latency.count;
 }
 
 /* No command at all: the target's pings are answered in passing. */
@@ -304,20 +329,44 @@ static bool place_stripe(Runner *r, GError **error)
     return !why;
 }
 
+static unsigned buffer_count(const LoadOptions *o)
+{
+    size_t most = MAX(MEMORY_MOST / largest_size(o), 1);
+
+    return o->verify ? o->depth : (unsigned)MIN(o->depth, most);
+}
+
+/* A target that has no room now may have some soon: initiators try again. */
+static Nexus *log_in(Runner *r, const NexusOptions *no, GError **error)
+{
+    uint64_t end = now_ns() + r->options->timeout_s * UINT64_C(1000000000);
+    Nexus *nexus;
+
+    while (!(nexus = nexus_open(no, error)) &&
+           g_error_matches(*error, G_IO_ERROR, G_IO_ERROR_BUSY) && now_ns() < end &&
+           !atomic_load(&stopped)) {
+        g_clear_error(error);
+        r->result.refused++;
+        g_usleep(RETRY_MS * 1000);
+    }
+    return nexus;
+}
+
 static bool open_session(Runner *r, GError **error)
 {
     const LoadOptions *o = r->options;
     uint32_t largest = largest_size(o);
+    unsigned buffers = buffer_count(o);
     NexusOptions no = {.url = o->url,
                        .keys = o->keys,
                        .index = r->index,
                        .depth = o->depth,
-                       .arena = (size_t)largest * o->depth,
+                       .arena = (size_t)largest * buffers,
                        .invalidate = o->invalidate,
                        .quiet = o->lenient};
     uint8_t *memory;
 
-    r->nexus = nexus_open(&no, error);
+    r->nexus = log_in(r, &no, error);
     if (o->idle)
         return r->nexus != NULL;
     if (!r->nexus || !scsi_wait_ready(r->nexus, o->url->lun, &r->capacity, error) ||
@@ -325,7 +374,7 @@ static bool open_session(Runner *r, GError **error)
         return false;
     memory = nexus_memory(r->nexus);
     for (unsigned i = 0; i < o->depth; i++) {
-        r->slots[i] = (Slot){.runner = r, .memory = memory + (size_t)i * largest};
+        r->slots[i] = (Slot){.runner = r, .memory = memory + (size_t)(i % buffers) * largest};
         g_queue_push_tail(&r->idle, &r->slots[i]);
     }
     if (o->verify)
@@ -412,9 +461,12 @@ static void merge(LoadResult *into, const LoadResult *from)
     histogram_merge(&into->write.latency, &from->write.latency);
     into->read.bytes += from->read.bytes;
     into->write.bytes += from->write.bytes;
+    histogram_merge(&into->management, &from->management);
+    into->least = MIN(into->least, from->least);
     into->seconds = MAX(into->seconds, from->seconds);
     into->attentions += from->attentions;
     into->failed += from->failed;
+    into->refused += from->refused;
     into->corrupt += from->corrupt;
     into->violations += from->violations;
     into->rejects += from->rejects;
@@ -427,6 +479,7 @@ void load_run(const LoadOptions *options, LoadResult *result)
     Shared shared = {.options = options, .running = options->sessions};
 
     memset(result, 0, sizeof(*result));
+    result->least = UINT64_MAX;
     pthread_barrier_init(&shared.start, NULL, options->sessions);
     pthread_barrier_init(&shared.filled, NULL, options->sessions);
     for (unsigned i = 0; i < options->sessions; i++) {

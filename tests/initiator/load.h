@@ -20,6 +20,7 @@ typedef struct {
     uint64_t count;                       /* commands per session; 0: by time */
     uint64_t region_start, region_length; /* bytes; length 0: to the end */
     bool verify, fill, fua, rate_report;
+    unsigned manage_ms; /* each session has a task management function answered so often; 0: no */
     unsigned timeout_s; /* without a completion for so long: failed */
     uint64_t seed;
     bool invalidate;
@@ -33,8 +34,11 @@ typedef struct {
 
 typedef struct {
     LoadSide read, write;
-    double seconds;      /* of the measured part */
-    uint64_t attentions; /* unit attentions, after which the command was sent again */
+    Histogram management; /* how long the target took to answer */
+    uint64_t least;       /* commands of the session that did least */
+    double seconds;       /* of the measured part */
+    uint64_t refused;     /* logins for want of resources, tried again */
+    uint64_t attentions;  /* unit attentions, after which the command was sent again */
     uint64_t failed, corrupt, violations, rejects, lost_sessions;
 } LoadResult;
 

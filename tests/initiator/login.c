@@ -77,8 +77,10 @@ TextKeys *login_names(const Session *session)
 
 static bool refused(const Session *session, GError **error)
 {
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "login refused: %02x/%02x",
-                session->login_class, session->login_detail);
+    bool busy = session->login_class == 3 && session->login_detail == 2;
+
+    g_set_error(error, G_IO_ERROR, busy ? G_IO_ERROR_BUSY : G_IO_ERROR_PERMISSION_DENIED,
+                "login refused: %02x/%02x", session->login_class, session->login_detail);
     return false;
 }
 

@@ -56,6 +56,11 @@ bool nexus_run(Nexus *nexus, Task *task, int timeout_ms)
     return !task->lost;
 }
 
+bool nexus_manage(Nexus *nexus, uint64_t lun, int timeout_ms)
+{
+    return nexus->ops->manage(nexus, lun, timeout_ms);
+}
+
 bool nexus_log_out(Nexus *nexus, int timeout_ms)
 {
     return nexus->ops->log_out(nexus, timeout_ms);

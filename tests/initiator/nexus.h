@@ -66,6 +66,7 @@ typedef struct {
     bool (*turn)(Nexus *nexus, int timeout_ms);
     void (*submit)(Nexus *nexus, Task *task);
     void (*give_up)(Nexus *nexus, Task *task);
+    bool (*manage)(Nexus *nexus, uint64_t lun, int timeout_ms);
     bool (*log_out)(Nexus *nexus, int timeout_ms);
     void (*free)(Nexus *nexus);
 } NexusOps;
@@ -92,5 +93,8 @@ bool nexus_turn_until(Nexus *nexus, const bool *flag, int timeout_ms);
 void nexus_submit(Nexus *nexus, Task *task);
 /* Submits and turns until it is done. False: lost, or not done in time. */
 bool nexus_run(Nexus *nexus, Task *task, int timeout_ms);
+/* Has a task aborted that is not there, and over iSCSI a ping answered, beside whatever is under
+ * way; turns until it is answered. False: not in time. */
+bool nexus_manage(Nexus *nexus, uint64_t lun, int timeout_ms);
 /* Ends the session properly; true if the target agreed. */
 bool nexus_log_out(Nexus *nexus, int timeout_ms);

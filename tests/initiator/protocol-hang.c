@@ -137,6 +137,7 @@ static void test_hung_write(void **state)
     session_give_up(session, &task);
     assert_int_equal(manage(other, LUN_RESET, PDU_NO_TAG), REJECTED);
     expect_ready(other, DEVICE_RESET);
+    expect_ready(session, DEVICE_RESET);
     go_on_for_a_while(session, other);
 
     /* The session ends; what its write holds does not; the initiator comes back. */

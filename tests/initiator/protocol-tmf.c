@@ -30,6 +30,8 @@ enum { COMPLETE = 0, NO_TASK = 1, NO_LUN = 2, NOT_SUPPORTED = 5, SUCCEEDED = 7 }
 
 enum { ORDERED = 2, HEAD_OF_QUEUE = 3, ACA = 4 };
 
+enum { RESERVE_6 = 0x16, RELEASE_6 = 0x17, RESERVATION_CONFLICT = 0x18 };
+
 enum { TARGET_RESET = 0x062902, DEVICE_RESET = 0x062903, NEXUS_LOSS = 0x062907 };
 
 static int manage_at(Session *session, uint8_t function, uint64_t lun, uint32_t tag, uint32_t sn)
@@ -183,8 +185,11 @@ static void test_resets_are_told_in_order(void **state)
 static void test_cold_reset(void **state)
 {
     Session *session = protocol_open(NULL), *witness = *state;
+    Task late = {0};
 
     assert_int_equal(manage(session, COLD_RESET), COMPLETE);
+    scsi_test_unit_ready(&late, protocol_url->lun);
+    assert_false(session_run(session, &late, PATIENCE_MS)); /* nothing behind the response */
     assert_true(session_await_end(session, PATIENCE_MS));
     assert_true(session_await_end(witness, PATIENCE_MS));
     protocol_drop(session);
@@ -317,6 +322,63 @@ static void test_order(void **state)
     protocol_close(session);
 }
 
+static uint8_t status_of(Session *session, uint8_t opcode)
+{
+    Task task = {0};
+
+    scsi_test_unit_ready(&task, protocol_url->lun);
+    task.cdb[0] = opcode;
+    assert_true(session_run(session, &task, PATIENCE_MS));
+    return task.status;
+}
+
+static void clear_attentions(Session *session)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!scsi_clear_attentions(&session->base, protocol_url->lun, &error))
+        fail_msg("%s", error->message);
+}
+
+/* What is reserved for another becomes free, if need be a little later. */
+static void expect_free(Session *session)
+{
+    int64_t deadline = g_get_monotonic_time() + PATIENCE_MS * 1000;
+    uint8_t status;
+
+    while ((status = status_of(session, RESERVE_6)) == RESERVATION_CONFLICT &&
+           g_get_monotonic_time() < deadline)
+        session_turn(session, 10);
+    assert_int_equal(status, SCSI_GOOD);
+    assert_int_equal(status_of(session, RELEASE_6), SCSI_GOOD);
+}
+
+/* RESERVE (6) holds until a reset, or the loss of the nexus, with or without a logout. */
+static void test_reservations_end(void **state)
+{
+    static const uint8_t resets[] = {LUN_RESET, WARM_RESET};
+    Session *other = protocol_open(NULL);
+
+    (void)state;
+    for (int round = 0; round < 4; round++) {
+        Session *holder = protocol_open(NULL);
+        assert_int_equal(status_of(holder, RESERVE_6), SCSI_GOOD);
+        assert_int_equal(status_of(other, RESERVE_6), RESERVATION_CONFLICT);
+        if (round < (int)G_N_ELEMENTS(resets)) {
+            assert_int_equal(manage(holder, resets[round]), COMPLETE);
+            clear_attentions(holder);
+            clear_attentions(other);
+            expect_free(other);
+        }
+        if (round == 3)
+            protocol_drop(holder);
+        else
+            protocol_close(holder);
+        expect_free(other);
+    }
+    protocol_close(other);
+}
+
 int protocol_tmf_tests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +392,7 @@ int protocol_tmf_tests(void)
         PROTOCOL_TEST(test_task_sets_are_apart),
         PROTOCOL_TEST(test_attributes),
         PROTOCOL_TEST(test_order),
+        PROTOCOL_TEST(test_reservations_end),
     };
     return unit_run(tests);
 }

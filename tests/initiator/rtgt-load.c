@@ -11,7 +11,7 @@
 
 typedef struct {
     char *url, *rw, *bs, *region, *keys, *json;
-    int depth, sessions, runtime, timeout, write_percent;
+    int depth, sessions, runtime, timeout, write_percent, manage;
     gint64 count, seed;
     gboolean verify, no_fill, fua, rate_report, invalidate, lenient;
 } Arguments;
@@ -95,7 +95,7 @@ static bool to_options(const Arguments *a, LoadOptions *o, GError **error)
     if (!a->url)
         return bad(error, "--url is missing");
     if (a->depth < 1 || a->depth > 1024 || a->sessions < 1 || a->sessions > 1024 ||
-        a->runtime < 1 || a->count < 0 || a->timeout < 1 || a->write_percent < 0 ||
+        a->runtime < 1 || a->count < 0 || a->timeout < 1 || a->write_percent < 0 || a->manage < 0 ||
         a->write_percent > 100)
         return bad(error, "a number is out of range");
     o->url = url_parse(a->url, error);
@@ -109,6 +109,7 @@ static bool to_options(const Arguments *a, LoadOptions *o, GError **error)
     o->runtime_s = (unsigned)a->runtime;
     o->timeout_s = (unsigned)a->timeout;
     o->count = (uint64_t)a->count;
+    o->manage_ms = (unsigned)a->manage;
     o->verify = a->verify;
     o->fill = !a->no_fill && o->write_percent < 100;
     o->fua = a->fua;
@@ -139,9 +140,16 @@ static void print_result(const LoadResult *r)
 {
     print_side("read", &r->read, r->seconds);
     print_side("write", &r->write, r->seconds);
+    if (r->management.count)
+        printf("management: %" PRIu64
+               " answered, us: p50 %.1f max %.1f; the least a session did: %" PRIu64 " commands\n",
+               r->management.count, us(histogram_quantile(&r->management, 0.5)),
+               us(r->management.max), r->least);
     printf("errors: %" PRIu64 " failed, %" PRIu64 " corrupt, %" PRIu64 " violations, %" PRIu64
-           " rejects, %" PRIu64 " sessions lost; %" PRIu64 " unit attentions\n",
-           r->failed, r->corrupt, r->violations, r->rejects, r->lost_sessions, r->attentions);
+           " rejects, %" PRIu64 " sessions lost; %" PRIu64 " unit attentions, %" PRIu64
+           " logins tried again\n",
+           r->failed, r->corrupt, r->violations, r->rejects, r->lost_sessions, r->attentions,
+           r->refused);
 }
 
 static void json_side(FILE *f, const char *name, const LoadSide *side, double seconds)
@@ -175,6 +183,10 @@ static bool write_json(const char *path, const Arguments *a, const LoadOptions *
             o->sessions, o->verify ? "true" : "false", r->seconds);
     json_side(f, "read", &r->read, seconds);
     json_side(f, "write", &r->write, seconds);
+    fprintf(f,
+            "  \"least\": %" PRIu64 ", \"management\": {\"answered\": %" PRIu64
+            ", \"max_us\": %.1f},\n",
+            r->least, r->management.count, us(r->management.max));
     fprintf(f,
             "  \"failed\": %" PRIu64 ", \"corrupt\": %" PRIu64 ", \"violations\": %" PRIu64
             ", \"attentions\": %" PRIu64 ", \"rejects\": %" PRIu64 ", \"lost_sessions\": %" PRIu64
@@ -211,6 +223,8 @@ static bool parse(int *argc, char ***argv, Arguments *a, GError **error)
         {"lenient", 0, 0, G_OPTION_ARG_NONE, &a->lenient,
          "for other targets: only count breaches of the protocol", NULL},
         {"timeout", 0, 0, G_OPTION_ARG_INT, &a->timeout, "wait for a completion (30)", "SECONDS"},
+        {"manage", 0, 0, G_OPTION_ARG_INT, &a->manage,
+         "have task management answered beside the load, so often", "MS"},
         {"json", 0, 0, G_OPTION_ARG_FILENAME, &a->json, "figures as JSON; - is stdout", "FILE"},
         {"rate-report", 0, 0, G_OPTION_ARG_NONE, &a->rate_report, "print rates each second", NULL},
         {NULL},

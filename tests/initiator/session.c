@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "tests/initiator/login.h"
+#include "tests/initiator/scsi.h"
 #include "tests/initiator/task.h"
 
 #define LOGIN_TIMEOUT_MS 10000
+#define ABORT_TASK       1 /* RFC 7143 section 11.5.1 */
 /* Beyond this many the target is broken, and the count says it. */
 #define VIOLATIONS_PRINTED 5
 
@@ -497,6 +499,25 @@ static void base_give_up(Nexus *nexus, Task *task)
     session_give_up((Session *)nexus, task);
 }
 
+/* Immediate, both: they need no place in the window. */
+static bool base_manage(Nexus *nexus, uint64_t lun, int timeout_ms)
+{
+    Session *session = (Session *)nexus;
+    Pdu ping = pdu_new(OP_NOP_OUT | PDU_IMMEDIATE, PDU_FINAL, session_new_itt(session));
+    Pdu request = pdu_new(OP_TMF | PDU_IMMEDIATE, PDU_FINAL | ABORT_TASK, session_new_itt(session));
+    g_autoptr(Pdu) answer = NULL, pong = NULL;
+
+    put_be32(ping.bhs + AT_TTT, PDU_NO_TAG);
+    session_send(session, &ping);
+    scsi_put_lun(request.bhs + AT_LUN, lun);
+    put_be32(request.bhs + AT_TTT, session_new_itt(session));
+    put_be32(request.bhs + 32, session->cmd_sn - 1);
+    session_send(session, &request);
+    answer = session_await(session, OP_TMF_RESPONSE, timeout_ms);
+    pong = session_await(session, OP_NOP_IN, timeout_ms);
+    return answer && pong;
+}
+
 static bool base_log_out(Nexus *nexus, int timeout_ms)
 {
     return session_logout((Session *)nexus, timeout_ms);
@@ -512,6 +533,7 @@ static const NexusOps session_ops = {
     .turn = base_turn,
     .submit = base_submit,
     .give_up = base_give_up,
+    .manage = base_manage,
     .log_out = base_log_out,
     .free = base_free,
 };

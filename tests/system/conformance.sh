@@ -33,6 +33,16 @@ results_of() {
 		}' "$1"
 }
 
+# ended STATUS LOG: the client came to its end. Over its own iSER it may crash behind that, in its heap:
+# after a read of less than 128 bytes that ended in CHECK CONDITION it takes the buffer for a larger
+# one of its pool.
+ended() {
+	case $1 in
+	134 | 139) grep -qa 'Tests completed' "$2" ;;
+	*) [ "$1" -lt 124 ] ;;
+	esac
+}
+
 # judge WHERE <RESULTS: for each test SUITE.TEST, the verdict (passed, skipped, client or FAILED), its
 # reason and the client's words.
 judge() {
@@ -46,7 +56,9 @@ judge() {
 		FNR == NR {
 			if ($0 == "" || /^#/ || !fits(where, $2)) next
 			what[n] = $1
-			tests[n] = $3
+			slash = index($3, "/")
+			tests[n] = slash ? substr($3, 1, slash - 1) : $3
+			words[n] = slash ? substr($3, slash + 1) : "*"
 			reasons[n++] = match($0, /^[^ ]+ +[^ ]+ +[^ ]+ +/) ? substr($0, RLENGTH + 1) : ""
 			next
 		}
@@ -57,7 +69,8 @@ judge() {
 			if (verdict != "passed") {
 				wanted = verdict == "skipped" ? "skip" : "client"
 				for (i = 0; i < n; i++)
-					if ((what[i] == "must" || what[i] == wanted) && fits(field[1], tests[i])) break
+					if ((what[i] == "must" || what[i] == wanted) && fits(field[1], tests[i]) &&
+						fits(field[3], words[i])) break
 				if (i == n || what[i] == "must") verdict = "FAILED"
 				else { verdict = wanted == "skip" ? "skipped" : "client"; reason = reasons[i] }
 			}
@@ -91,9 +104,27 @@ by_suite() {
 		}' "$1"
 }
 
-# report WHERE VERDICTS: a line, and those that failed; with RTGT_VERBOSE=1 a line for each suite.
+# client_bugs VERDICTS: each of them with the tests that fail of it, for tools/check as well.
+client_bugs() {
+	awk -F'\t' '
+		$2 == "client" {
+			if (!($3 in tests)) order[n++] = $3
+			tests[$3] = tests[$3] " " $1
+		}
+		END { for (i = 0; i < n; i++) print "list: client, " order[i] ":" tests[order[i]] }' "$1"
+}
+
+# unused WHERE VERDICTS: the tests that conformance.known excuses for exactly that and that do not fail.
+unused() {
+	comm -23 <(awk -v where="$1" '$1 == "client" && $2 == where { sub(/\/.*/, "", $3); print $3 }' "$known" | sort) \
+		<(awk -F'\t' '$2 == "client" { print $1 }' "$2" | sort)
+}
+
+# report WHERE VERDICTS: a line, what the client did wrong, and those that failed; with RTGT_VERBOSE=1 a
+# line for each suite.
 report() {
 	say "$1: $(sums "$2")"
+	client_bugs "$2"
 	[ "${RTGT_VERBOSE:-0}" = 0 ] || by_suite "$2"
 	[ -s "$2" ] || fail "$1: no results"
 	local test words

@@ -275,7 +275,7 @@ static int fault_limits(int fd, AioAtomicLimits *limits)
 {
     if (!fault.atomic_unit)
         return fault.real.atomic_limits(fd, limits);
-    *limits = (AioAtomicLimits){.unit_min = 512, .unit_max = fault.atomic_unit, .segments_max = 1};
+    *limits = (AioAtomicLimits){.unit_min = 4096, .unit_max = fault.atomic_unit, .segments_max = 1};
     return 0;
 }
 

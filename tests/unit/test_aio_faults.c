@@ -258,7 +258,8 @@ static void test_fua_where_rwf_dsync_is_unknown(void **state)
 
 /* ---- atomic writes ---- */
 
-#define UNIT 8192
+#define UNIT  8192
+#define LEAST 4096 /* of the fixture */
 
 static ssize_t write_atomic(Fault *fault, uint64_t offset, uint64_t len)
 {
@@ -280,17 +281,21 @@ static void test_atomic_write(void **state)
     Fault *fault = fault_of(state);
     reopen_with_atomic_writes(fault);
     if (fault->rig.mode != AIO_DIRECT) {
-        assert_int_equal(aio_file_atomic_unit(fault->rig.file), 0);
+        assert_int_equal(aio_file_atomic_unit(fault->rig.file, 1 << 20), 0);
         assert_int_equal(write_atomic(fault, 0, UNIT), -EOPNOTSUPP);
         return;
     }
-    assert_int_equal(aio_file_atomic_unit(fault->rig.file), UNIT);
+    assert_int_equal(aio_file_atomic_unit(fault->rig.file, 1 << 20), UNIT);
+    assert_int_equal(aio_file_atomic_unit(fault->rig.file, LEAST), LEAST);
+    assert_int_equal(aio_file_atomic_unit(fault->rig.file, LEAST / 2), 0);
+    assert_int_equal(write_atomic(fault, LEAST, LEAST), LEAST);
     assert_int_equal(write_atomic(fault, 3 * UNIT, UNIT), UNIT);
     assert_true(fault_atomic_writes() >= 1);
     assert_int_equal(rig_run(&fault->rig, AIO_READ, 0, fault->back, 3 * UNIT, UNIT), UNIT);
     assert_memory_equal(fault->data, fault->back, UNIT);
     unsigned before = fault_calls(ON_WRITE);
-    assert_int_equal(write_atomic(fault, 0, UNIT / 2), -EOPNOTSUPP);
+    assert_int_equal(write_atomic(fault, 0, LEAST + 512), -EOPNOTSUPP);
+    assert_int_equal(write_atomic(fault, 0, LEAST / 2), -EOPNOTSUPP);
     assert_int_equal(write_atomic(fault, 0, 2 * UNIT), -EOPNOTSUPP);
     assert_int_equal(write_atomic(fault, UNIT / 2, UNIT), -EOPNOTSUPP);
     assert_int_equal(fault_calls(ON_WRITE), before);

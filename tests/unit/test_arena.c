@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The arena: buffers within chunks, growth, what jemalloc must never do with it. */
+#include "core/base/loop.h"
 #include "core/mem/arena.h"
 #include "core/mem/receive.h"
 #include "core/mem/sanitize.h"
+#include "core/mem/spares.h"
 #include "tests/unit/unit.h"
 
 #include <pthread.h>
@@ -157,6 +159,40 @@ static void small_pieces_become_large_again(void **state)
     for (unsigned i = 0; i < n; i++)
         arena_release(arena, held[i], ARENA_BUFFER_MAX);
     arena_free(arena);
+}
+
+static size_t bytes_held(Arena *arena)
+{
+    ArenaStats stats;
+    arena_get_stats(arena, &stats);
+    return stats.in_use;
+}
+
+static void spares_are_bounded_and_come_back_first(void **state)
+{
+    (void)state;
+    static void *held[1024];
+    Loop *loop = loop_new_main(&(LoopConfig){.poll_us = 0});
+    Arena *arena = make_arena(16 * MIB, 16 * MIB);
+    for (unsigned i = 0; i < G_N_ELEMENTS(held); i++)
+        assert_non_null(held[i] = arena_alloc(arena, 4096));
+    for (unsigned i = 0; i < G_N_ELEMENTS(held); i++)
+        arena_release(arena, held[i], 4096); /* the first are kept, others go back */
+    assert_int_equal(bytes_held(arena), 0);
+    void *again = arena_alloc(arena, 4096), *other = arena_alloc(arena, 8192);
+    assert_ptr_equal(again, held[SPARES_NUMBER - 1]);
+    assert_ptr_not_equal(other, again);
+    assert_int_equal(bytes_held(arena), 4096 + 8192);
+    arena_release(arena, again, 4096);
+    arena_release(arena, other, 8192);
+
+    arena_flush_tcache(arena); /* all of it can be had in another size */
+    unsigned n = fill(arena, held, G_N_ELEMENTS(held), 65536);
+    assert_true(n * (size_t)65536 >= 16 * MIB * 80 / 100);
+    for (unsigned i = 0; i < n; i++)
+        arena_release(arena, held[i], 65536);
+    arena_free(arena);
+    loop_free(loop);
 }
 
 static void malloc_never_gets_arena_memory(void **state)
@@ -363,6 +399,7 @@ int main(void)
         cmocka_unit_test(buffers_lie_in_one_chunk_and_are_aligned),
         cmocka_unit_test(exhaustion_is_null_then_growth_helps),
         cmocka_unit_test(small_pieces_become_large_again),
+        cmocka_unit_test(spares_are_bounded_and_come_back_first),
         cmocka_unit_test(malloc_never_gets_arena_memory),
         cmocka_unit_test(growing_keeps_the_reservation),
         cmocka_unit_test(observers_see_each_chunk_before_use),

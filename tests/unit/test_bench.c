@@ -268,8 +268,7 @@ static void test_verified_runs(void **state)
     g_autoptr(Verify) verify = verify_new(path, sequential->block, NULL);
     g_autofree Round *round = g_new0(Round, 1);
     int fd = open(path, O_WRONLY);
-    assert_int_equal(pwrite(fd, "x", 1, 10), 1);
-    assert_int_equal(pwrite(fd, "y", 1, 10), 1);
+    assert_int_equal(pwrite(fd, "behind its back", 15, 10), 15);
     close(fd);
     assert_int_equal(load_run(sequential, contender_of(plan, 0), 0.05, 1, verify, round), 0);
     assert_true(round->errors > 0);

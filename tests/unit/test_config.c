@@ -264,8 +264,8 @@ static void test_wrong_fixed_groups(void **state)
 {
     (void)state;
     static const Case cases[] = {
-        {"[deamon]\n", "f:1: [deamon]: no such group; there are [daemon], [memory], [alpha], "
-                       "[beta], [target NAME], [port-group NAME/NUMBER] and [lun "
+        {"[deamon]\n", "f:1: [deamon]: no such group; there are [daemon], [memory], [metrics], "
+                       "[alpha], [beta], [target NAME], [port-group NAME/NUMBER] and [lun "
                        "NAME/NUMBER]; is [daemon] meant?"},
         {"[daemon]\nio-loop=1\n", "f:2: [daemon] io-loop=1: no such key here; is io-loops meant?"},
         {"[memory]\nzzzzzzzz=1\n", "f:2: [memory] zzzzzzzz=1: no such key here; there are: arena, "
@@ -295,6 +295,13 @@ static void test_wrong_fixed_groups(void **state)
          "f:2: [memory] recv-memory=60M: must be auto or " SIZES "1M to 32M" SUFFIX},
         {"[memory]\nhugepages=maybe\n",
          "f:2: [memory] hugepages=maybe: must be one of: auto, on, off"},
+        {"[metrics]\nlisten=9810\n", "f:2: [metrics] listen=9810: must be a numeric address with a "
+                                     "port, as in 127.0.0.1:9810 or [::1]:9810"},
+        {"[metrics]\nlisten=::1:9810\n",
+         "f:2: [metrics] listen=::1:9810: must be a numeric address "
+         "with a port, as in 127.0.0.1:9810 or [::1]:9810"},
+        {"[metrics]\nlisten=[::1]:0\n", "f:2: [metrics] listen=[::1]:0: must be a numeric address "
+                                        "with a port, as in 127.0.0.1:9810 or [::1]:9810"},
         {"[alpha]\nlisten=3260\n",
          "f:2: [alpha] listen=3260: 3260 is no address to listen on; write ADDRESS:PORT or "
          "[ADDRESS]:PORT, with numbers, and perhaps ,GROUP"},
@@ -424,13 +431,27 @@ static void test_wrong_luns(void **state)
     expect_each(cases, G_N_ELEMENTS(cases));
     expect_warning(TARGET LUN "size=1M\npath=/nowhere/x\n",
                    AT "size=1M: has no effect without create=true: the size is the file's own");
+}
 
-    expect_error(TARGET LUN "path=/nowhere/x\nnaa=3000000000000001\n"
-                            "[lun iqn.2026-01.org.example:a/1]\npath=/nowhere/y\n"
-                            "naa=3000000000000001\n",
-                 "f:8: [lun iqn.2026-01.org.example:a/1] naa=3000000000000001: is the same name; "
-                 "initiators would take the two for one disk: the same as "
-                 "[lun iqn.2026-01.org.example:a/0] on line 3");
+/* The last one gives a LUN what another one's name makes of it. */
+static void test_names_of_two_luns(void **state)
+{
+#define SECOND "[lun iqn.2026-01.org.example:a/1]\npath=/nowhere/y\n"
+#define SAME                                                                                     \
+    "initiators would take the two for one disk: the same as [lun iqn.2026-01.org.example:a/0] " \
+    "on line 3"
+    (void)state;
+    static const Case cases[] = {
+        {TARGET LUN "path=/nowhere/x\nnaa=3000000000000001\n" SECOND "naa=3000000000000001\n",
+         "f:8: [lun iqn.2026-01.org.example:a/1] naa=3000000000000001: " SAME},
+        {TARGET LUN "path=/nowhere/x\nserial=A1\n" SECOND "serial=A1\n",
+         "f:8: [lun iqn.2026-01.org.example:a/1] serial=A1: " SAME},
+        {TARGET LUN "path=/nowhere/x\nserial=2acdb90975ce7e50\n" SECOND,
+         "f:6: [lun iqn.2026-01.org.example:a/1]: " SAME},
+        {TARGET LUN "path=/nowhere/x\nnaa=32acdb90975ce7e5\n" SECOND,
+         "f:6: [lun iqn.2026-01.org.example:a/1]: " SAME},
+    };
+    expect_each(cases, G_N_ELEMENTS(cases));
 }
 
 static void test_unknown_engine(void **state)
@@ -628,6 +649,7 @@ int main(void)
                                        cmocka_unit_test(test_wrong_targets),
                                        cmocka_unit_test(test_wrong_luns),
                                        cmocka_unit_test(test_unknown_engine),
+                                       cmocka_unit_test(test_names_of_two_luns),
                                        cmocka_unit_test(test_hard_link_is_the_same_store),
                                        cmocka_unit_test(test_names),
                                        cmocka_unit_test(test_sizes),

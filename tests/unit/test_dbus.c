@@ -416,6 +416,15 @@ static void test_add_lun_refused(void **state)
     Fixture *f = fixture(state);
     g_autofree char *same = g_strdup_printf("{'path': <'%s'>, 'read-only': <true>}", f->file);
     expect_bad_lun(f, 1, same, "path: is the same as of LUN " NAME "/0");
+    static const char *const keys[] = {"Naa", "Serial"};
+    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+        g_autofree char *name = property(f, LUN_PATH, "org.rtgt.Lun1", keys[i]);
+        g_autofree char *key = g_ascii_strdown(keys[i], -1);
+        g_autofree char *taken =
+            g_strdup_printf("{'engine': <'null'>, 'size': <'1M'>, '%s': <%s>}", key, name);
+        g_autofree char *why = g_strdup_printf("%s: is the same as of LUN " NAME "/0", key);
+        expect_bad_lun(f, 1, taken, why);
+    }
     expect_bad_lun(f, 1, "{'path': <'/x'>, 'engin': <'syslet'>}", "engin=syslet: no such key");
     expect_bad_lun(f, 1, "{'path': <'x'>}", "path=x: must be an absolute path");
     expect_bad_lun(f, 1, "{'path': <(1, 2)>}", "option path: ");

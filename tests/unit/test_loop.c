@@ -312,6 +312,59 @@ static void cancelled_flush_does_not_run(void **state)
     assert_int_equal(flush_runs, 1);
 }
 
+/* --- after the flushes, and the time ---------------------------------------------------------- */
+
+typedef struct {
+    LoopFlush flush, flushed, cancelled;
+    unsigned flushes; /* when `flushed` ran */
+    uint64_t before, again, after;
+    sem_t done;
+} Round;
+
+static void flush_of_round(LoopFlush *flush)
+{
+    Round *round = (Round *)((char *)flush - offsetof(Round, flush));
+    round->again = loop_now(the_loop);
+    flush_runs++;
+}
+
+static void end_of_round(LoopFlush *flush)
+{
+    Round *round = (Round *)((char *)flush - offsetof(Round, flushed));
+    round->flushes = flush_runs;
+    round->after = loop_now(the_loop);
+    sem_post(&round->done);
+}
+
+static void begin_round(void *arg)
+{
+    Round *round = arg;
+    round->before = loop_now(the_loop);
+    loop_flushed_later(the_loop, &round->flushed);
+    loop_flushed_later(the_loop, &round->flushed);
+    loop_flushed_later(the_loop, &round->cancelled);
+    loop_flushed_cancel(the_loop, &round->cancelled);
+    loop_flush_later(the_loop, &round->flush);
+}
+
+static void round_has_one_time_and_an_end(void **state)
+{
+    (void)state;
+    the_loop = loop_new(1, &sleepy);
+    Round round = {.flush = {flush_of_round}, .flushed = {end_of_round}};
+    sem_init(&round.done, 0, 0);
+    flush_runs = 0;
+    loop_call(the_loop, begin_round, &round);
+    wait_for(&round.done);
+    loop_free(the_loop);
+    assert_int_equal(round.flushes, 1); /* all flushes came before */
+    assert_true(round.before > 0);
+    assert_true(round.before == round.again);
+    assert_true(round.after > round.before);
+    assert_int_equal(sem_trywait(&round.done), -1); /* it ran once */
+    sem_destroy(&round.done);
+}
+
 /* --- idle --------------------------------------------------------------------------------------
  */
 
@@ -344,15 +397,71 @@ static void idle_loop_does_not_turn(void **state)
     assert_int_equal(after.turns, before.turns);
 }
 
+/* --- timers ------------------------------------------------------------------------------------
+ */
+
+static struct {
+    GSource *slow, *never, *chained;
+    char order[8];
+    sem_t done;
+} clocks;
+
+static gboolean tick(void *arg)
+{
+    strncat(clocks.order, arg, 1);
+    if (clocks.order[0] && clocks.order[1] && clocks.order[2])
+        sem_post(&clocks.done);
+    return G_SOURCE_REMOVE;
+}
+
+/* Ends another timer, and begins one that is due before the slow one. */
+static gboolean tick_and_change(void *arg)
+{
+    tick(arg);
+    loop_timer_stop(&clocks.never);
+    clocks.chained = loop_timer_start(loop_self(), 1, tick, "b");
+    return G_SOURCE_REMOVE;
+}
+
+static void start_clocks(void *arg)
+{
+    Loop *loop = loop_self();
+    clocks.slow = loop_timer_start(loop, 60, tick, "c");
+    clocks.never = loop_timer_start(loop, 40, tick, "x");
+    *(GSource **)arg = loop_timer_start(loop, 2, tick_and_change, "a");
+}
+
+static void stop_clocks(void *arg)
+{
+    loop_timer_stop(arg);
+    loop_timer_stop(&clocks.slow);
+    loop_timer_stop(&clocks.chained);
+}
+
+static void timers_run_when_due(void **state)
+{
+    (void)state;
+    GSource *first;
+    sem_init(&clocks.done, 0, 0);
+    the_loop = loop_new(1, &sleepy);
+    on_loop(the_loop, start_clocks, &first);
+    wait_for(&clocks.done);
+    on_loop(the_loop, stop_clocks, &first);
+    loop_free(the_loop);
+    assert_string_equal(clocks.order, "abc");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(timers_run_when_due),
         cmocka_unit_test(calls_of_each_thread_stay_in_order),
         cmocka_unit_test_prestate(no_completion_is_missed, (void *)&sleepy),
         cmocka_unit_test_prestate(no_completion_is_missed, (void *)&polling),
         cmocka_unit_test(removed_fd_is_not_served),
         cmocka_unit_test(what_a_socket_asked_is_polled_in_its_round),
         cmocka_unit_test(cancelled_flush_does_not_run),
+        cmocka_unit_test(round_has_one_time_and_an_end),
         cmocka_unit_test_prestate(idle_loop_does_not_turn, (void *)&sleepy),
         cmocka_unit_test_prestate(idle_loop_does_not_turn, (void *)&polling),
     };

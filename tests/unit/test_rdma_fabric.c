@@ -185,8 +185,8 @@ static void on_request(ConnectRequest *request, void *arg)
     QueuePairConfig config = {.send_slots = rig.send_slots, .recv_slots = RECVS, .inline_max = 64};
     (void)arg;
     if (request->private_len >= 6 && !memcmp(request->private_data, "refuse", 6)) {
+        rig.refused++; /* first: the peer is gone as soon as it hears of it */
         fabric_reject(request, "nope", 4);
-        rig.refused++;
         return;
     }
     Conn *conn = rig.conn;
@@ -206,7 +206,7 @@ static void on_request(ConnectRequest *request, void *arg)
 static void submit(Conn *conn, enum ibv_wr_opcode opcode, void *memory, uint32_t len,
                    uint64_t remote, uint32_t key)
 {
-    Work *work = &conn->works[conn->submitted++];
+    Work *work = &conn->works[conn->submitted++ % WORKS]; /* the one before is back */
     const Device *device = qp_device(conn->qp);
     uint32_t lkey = device_lkey(device, memory), sink = device_sink_lkey(device, memory);
     bool iwarp = device_verbs(device)->device->transport_type == IBV_TRANSPORT_IWARP;
@@ -480,13 +480,15 @@ static void test_fault(Conn *conn, const char *fault)
     pid_t peer = connect_peer(conn, "message");
     set_fault(fault);
     /* the device looks at the file now and then: work until it strikes */
-    while (!conn->lost && conn->submitted + PIECES <= WORKS) {
-        unsigned before = conn->sent;
+    int64_t end = g_get_monotonic_time() + WAIT_S * G_TIME_SPAN_SECOND;
+    guint timer = g_timeout_add(2, wake, NULL);
+    while (!conn->lost && g_get_monotonic_time() < end) {
+        unsigned all = conn->submitted + PIECES;
         loop_call(rig.io, submit_writes, conn);
-        for (unsigned i = 0; i < 100 && !conn->lost && conn->sent < before + PIECES; i++)
-            wait_for(&conn->lost, 0);
-        g_usleep(15000); /* spreads the work over the interval; nothing depends on it */
+        while (!conn->lost && conn->sent < all && g_get_monotonic_time() < end)
+            g_main_context_iteration(NULL, TRUE);
     }
+    g_source_remove(timer);
     check_ended(conn);
     assert_int_equal(conn->lost, 1);
     kill(peer, SIGKILL);

@@ -139,6 +139,9 @@ static void what_is_missing_is_said(void **state)
     assert_non_null(strstr(text, "Too few rounds"));
     assert_string_equal(summary,
                         "Incomplete. Too few rounds to say how io_uring compares with syslet.");
+    ((ReportVariant *)section->variants->pdata[1])->slots[0].errors = 7;
+    g_autofree char *with_errors = report_text(report);
+    assert_non_null(strstr(with_errors, "2 of 8 rounds were measured. 7 operations failed."));
     report_section(report, "another", 3, 1);
     g_autofree char *json = report_json(report);
     assert_non_null(strstr(json, "Nothing was measured."));

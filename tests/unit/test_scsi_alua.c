@@ -186,7 +186,7 @@ static void bad_lists_change_nothing(void **state)
 {
     Scsi *s = *state;
     static const char *const lists[] = {"\0\0\0\0\2\0\0\1\0\0\0\3", "\0\0\0\0\2\0\0\1\4\0\0\7",
-                                        "\0\0\0\0\2\0\0\1\17\0\0\7"};
+                                        "\0\0\0\0\2\0\0\1\17\0\0\7", "\0\0\0\0\2\0\0\1\16\0\0\7"};
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
         expect_out(s->nexus, STPG(12), lists[i], 12, SENSE_INVALID_FIELD_IN_PARAMETER_LIST);
     expect_out(s->nexus, STPG(10), lists[0], 10, SENSE_INVALID_FIELD_IN_CDB);

@@ -268,10 +268,12 @@ static unsigned atomic_writes; /* by blocking calls, atomic */
 static size_t atomic_bytes;    /* of the last one, which may be cut short */
 static ssize_t atomic_result;
 
+static unsigned unit_max;
+
 static int limits_of_a_good_disk(int fd, AioAtomicLimits *limits)
 {
     (void)fd;
-    *limits = (AioAtomicLimits){.unit_min = 512, .unit_max = UNIT + 512, .segments_max = 1};
+    *limits = (AioAtomicLimits){.unit_min = 512, .unit_max = unit_max, .segments_max = 1};
     return 0;
 }
 
@@ -292,8 +294,9 @@ static void direct(LunSpec *spec)
     spec->mode = AIO_DIRECT;
 }
 
-static int setup_atomic(void **state)
+static int setup_atomic_up_to(void **state, unsigned max)
 {
+    unit_max = max;
     real_sys = aio_sys;
     aio_sys.atomic_limits = limits_of_a_good_disk;
     aio_sys.pwritev2 = pwritev2_atomic;
@@ -303,6 +306,16 @@ static int setup_atomic(void **state)
     power_on(s);
     *state = s;
     return 0;
+}
+
+static int setup_atomic(void **state)
+{
+    return setup_atomic_up_to(state, UNIT + 512);
+}
+
+static int setup_much(void **state)
+{
+    return setup_atomic_up_to(state, MIB);
 }
 
 static int teardown_atomic(void **state)
@@ -386,6 +399,19 @@ static void atomic_write_refused(void **state)
     cdb_rw16(cdb, 0x9c, 3, 0);
     expect(s->nexus, cdb, 16, 0, 0);
     assert_int_equal(atomic_writes, 0);
+}
+
+/* As XFS has it: more than there is in one buffer. */
+static void atomic_writes_of_one_buffer(void **state)
+{
+    Scsi *s = *state;
+    g_autofree uint8_t *out = g_malloc0(ARENA_BUFFER_MAX);
+    uint8_t cdb[16];
+    check_block_limits(s, ARENA_BUFFER_MAX / BLOCK);
+    cdb_rw16(cdb, 0x9c, 0, ARENA_BUFFER_MAX / BLOCK);
+    expect_out(s->nexus, cdb, 16, out, ARENA_BUFFER_MAX, 0);
+    assert_int_equal(atomic_writes, 1);
+    assert_int_equal(atomic_bytes, ARENA_BUFFER_MAX);
 }
 
 static void exchanged(Lun *lun, const GError *error, void *arg)
@@ -515,6 +541,7 @@ int main(void)
         TEST(no_atomic_writes_without_the_store),
         ATOMIC(atomic_write_is_one_call),
         ATOMIC(atomic_write_refused),
+        cmocka_unit_test_setup_teardown(atomic_writes_of_one_buffer, setup_much, teardown_atomic),
         ATOMIC(exchange_changes_what_is_offered),
         ADVICE(prefetch_reads_ahead),
         ADVICE(prefetch_refused),

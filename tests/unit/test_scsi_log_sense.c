@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* LOG SENSE: pages, parameter pointer, page control, and counters that are true. */
+/* LOG SENSE: pages, parameter pointer, page control, and counters that are true. LOG SELECT. */
 #include "tests/unit/unit.h"
 
 #include "tests/unit/scsi_fixture.h"
@@ -117,6 +117,61 @@ static void bad_fields(void **state)
     cmd_free(cmd);
 }
 
+static void count_something(Scsi *s)
+{
+    static const uint8_t data[512];
+    expect_out(s->nexus, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), data, sizeof data, 0);
+    expect(s->nexus, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512, 0);
+}
+
+static void counters_are_reset(void **state)
+{
+    static const struct {
+        uint8_t flags, page, writes, reads;   /* blocks left */
+    } ways[] = {{0x02, 0x00, 0, 0},           /* all */
+                {0x02, CURRENT | 0x02, 0, 1}, /* by page */
+                {0x02, CURRENT | 0x03, 1, 0},
+                {0x00, CUMULATIVE | 0x02, 0, 1}, /* to the default */
+                {0x00, CURRENT, 1, 2}};          /* nothing asked for */
+    Scsi *s = *state;
+    Nexus *other = scsi_nexus(s);
+    expect(other, CDB(0, 0, 0, 0, 0, 0), 0, SENSE_POWER_ON_RESET);
+    for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+        count_something(s);
+        expect(s->nexus, CDB(0x4c, ways[i].flags, ways[i].page, 0, 0, 0, 0, 0, 0, 0), 0, 0);
+        assert_int_equal(counter(s, CURRENT | 2, 5), 512 * ways[i].writes);
+        assert_int_equal(counter(s, CURRENT | 3, 5), 512 * ways[i].reads);
+        bool told = i + 1 < G_N_ELEMENTS(ways);
+        expect(other, CDB(0, 0, 0, 0, 0, 0), 0, told ? SENSE_LOG_PARAMETERS_CHANGED : 0);
+        expect(s->nexus, CDB(0, 0, 0, 0, 0, 0), 0, 0);
+    }
+    LunStats stats; /* management's own are left alone */
+    lun_get_stats(s->lun, &stats);
+    assert_int_equal(stats.write_bytes, 512 * G_N_ELEMENTS(ways));
+    scsi_close_nexus(other);
+}
+
+static void bad_selects(void **state)
+{
+    Scsi *s = *state;
+    static const struct {
+        uint8_t cdb[10];
+        uint8_t byte;
+    } cases[] = {
+        {{0x4c, 3, 0, 0, 0, 0, 0, 0, 0, 0}, 1},    /* SP */
+        {{0x4c, 2, 0x05, 0, 0, 0, 0, 0, 0, 0}, 2}, /* no such page */
+        {{0x4c, 2, 0x02, 1, 0, 0, 0, 0, 0, 0}, 3}, /* nor subpage */
+        {{0x4c, 2, 0x02, 0, 0, 0, 0, 0, 4, 0}, 7}, /* a list with PCR */
+        {{0x4c, 0, 0x42, 0, 0, 0, 0, 0, 4, 0}, 7}, /* values of the initiator's */
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Cmd *cmd = cmd_run_out(s->nexus, cases[i].cdb, 10, "\2\0\0\0", 4);
+        assert_int_equal(cmd_sense(cmd), SENSE_INVALID_FIELD_IN_CDB);
+        assert_int_equal(get_be16(cmd->task.sense + 16), cases[i].byte);
+        cmd_free(cmd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +179,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_are_counted, scsi_setup, scsi_teardown),
         cmocka_unit_test(errors_are_counted),
         cmocka_unit_test_setup_teardown(bad_fields, scsi_setup, scsi_teardown),
+        cmocka_unit_test_setup_teardown(counters_are_reset, scsi_setup, scsi_teardown),
+        cmocka_unit_test_setup_teardown(bad_selects, scsi_setup, scsi_teardown),
     };
     return unit_run(tests);
 }

@@ -2,53 +2,10 @@
 /* FORMAT UNIT and SANITIZE: parameter lists, what others are told meanwhile, failure, restart. */
 #include "tests/unit/unit.h"
 
-#include "tests/unit/scsi_fixture.h"
-#include "tests/unit/state_fixture.h"
+#include "tests/unit/operation_rig.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
-
-#define TUR           CDB(0, 0, 0, 0, 0, 0)
-#define READ          CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0)
-#define FORMAT(flags) CDB(0x04, flags, 0, 0, 0, 0)
-#define FMTDATA       0x10
-#define LONGLIST      0x20
-#define SIZE          (4 * MIB)
-
-static StateFixture fixture;
-
-/* --- LUNs ------------------------------------------------------------------------------------- */
-
-static void small(LunSpec *spec)
-{
-    spec->size = SIZE;
-    spec->state = fixture.dir;
-}
-
-static void slow(LunSpec *spec)
-{
-    small(spec);
-    spec->engine = &slow_engine;
-}
-
-/* All blocks there, so that an overwrite is in place. */
-static void allocated(LunSpec *spec)
-{
-    small(spec);
-    int fd = open(spec->path, O_RDWR | O_CREAT, 0600);
-    assert_int_equal(posix_fallocate(fd, 0, SIZE), 0);
-    close(fd);
-    spec->create = false;
-    spec->thin = LUN_THIN_OFF;
-}
-
-static void allocated_slow(LunSpec *spec)
-{
-    allocated(spec);
-    spec->engine = &slow_engine;
-}
 
 static void null_of_many_tib(LunSpec *spec)
 {
@@ -56,72 +13,7 @@ static void null_of_many_tib(LunSpec *spec)
     spec->engine = aio_engine_find("null");
     spec->size = UINT64_C(1) << 60;
     spec->block_size = 4096;
-    spec->state = fixture.dir;
-}
-
-static Scsi *started(void (*change)(LunSpec *spec))
-{
-    Scsi *s = scsi_new(change);
-    expect(s->nexus, CDB(0x03, 0, 0, 0, 64, 0), 64, 0); /* takes the POWER ON attention */
-    return s;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    state_fixture_open(&fixture);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    state_fixture_close(&fixture);
-    return 0;
-}
-
-/* --- waiting ---------------------------------------------------------------------------------- */
-
-static SenseCode sense_of(Nexus *nexus, const uint8_t *cdb, unsigned cdb_len)
-{
-    Cmd *cmd = cmd_run(nexus, cdb, cdb_len, 0);
-    SenseCode code = cmd_sense(cmd);
-    cmd_free(cmd);
-    return code;
-}
-
-/* Until TEST UNIT READY has another answer than NOT READY. */
-static SenseCode settled(Scsi *s)
-{
-    SenseCode code;
-    while ((code = sense_of(s->nexus, TUR)) >> 16 == 2)
-        g_main_context_iteration(NULL, FALSE);
-    return code;
-}
-
-static void wait_for_requests(unsigned count)
-{
-    while (slow_waiting() < count)
-        g_main_context_iteration(NULL, TRUE);
-}
-
-static Cmd *submit_out(Nexus *nexus, const uint8_t *cdb, unsigned cdb_len, const void *list,
-                       uint32_t len)
-{
-    Cmd *cmd = cmd_new(nexus, cdb, cdb_len);
-    cmd->out = list;
-    cmd->task.data_out_len = len;
-    cmd_submit(cmd);
-    return cmd;
-}
-
-static void check_medium(const Scsi *s, const void *pattern, size_t len)
-{
-    g_autofree uint8_t *data = g_malloc(SIZE);
-    scsi_file_read(s, data, SIZE, 0);
-    for (size_t at = 0; at < SIZE; at += 512)
-        for (size_t i = 0; i < 512; i += len)
-            assert_memory_equal(data + at + i, pattern, MIN(len, 512 - i));
+    spec->state = operation_state.dir;
 }
 
 /* --- FORMAT UNIT ------------------------------------------------------------------------------ */
@@ -340,28 +232,6 @@ static void write_protected_lun(void **state)
 
 /* --- SANITIZE --------------------------------------------------------------------------------- */
 
-#define SANITIZE(byte1, len) CDB(0x48, byte1, 0, 0, 0, 0, 0, (len) >> 8, (len)&0xff, 0)
-
-static bool offered(Scsi *s)
-{
-    Cmd *cmd = cmd_run(s->nexus, CDB(0xa3, 0x0c, 2, 0x48, 0, 1, 0, 0, 1, 0, 0, 0), 256);
-    assert_int_equal(cmd_sense(cmd), 0);
-    bool yes = (cmd->in->data[1] & 7) == 3;
-    cmd_free(cmd);
-    return yes;
-}
-
-/* Skips where temporary files are on a file system that does not overwrite in place. */
-static Scsi *sanitizable(void (*change)(LunSpec *spec))
-{
-    Scsi *s = started(change);
-    if (offered(s))
-        return s;
-    scsi_free(s);
-    unit_skip("temporary files are not overwritten in place");
-    return NULL;
-}
-
 static void sanitize_is_not_everywhere(void **state)
 {
     (void)state;
@@ -481,7 +351,7 @@ static void failure_mode_with_exit(void **state)
     scsi_free(s);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, operation_setup, operation_teardown)
 
 int main(void)
 {

@@ -4,9 +4,12 @@
 #include "tests/unit/unit.h"
 
 #include "core/scsi/command.h"
+#include "core/scsi/lun_impl.h"
 #include "tests/unit/reserve_rig.h"
 
 #include <string.h>
+
+#define WRITE_NOTHING CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 /* --- the tables of the standards -------------------------------------------------------------- */
 
@@ -345,8 +348,8 @@ static void out_register_and_move(void **state)
     out.list[17] = 0x02; /* UNREG */
     assert_int_equal(out_run(t.a, &out), 0);
     expect_state(t.a, "3: 2 3, type 1 by 3");
-    assert_int_equal(run(t.c, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 0, 0)), 0);
-    assert_int_equal(run(t.a, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 0, 0)), CONFLICT);
+    assert_int_equal(run(t.c, WRITE_NOTHING), 0);
+    assert_int_equal(run(t.a, WRITE_NOTHING), CONFLICT);
     trio_free(&t);
 }
 
@@ -371,6 +374,24 @@ static void attentions_to_the_right_nexuses(void **state)
     expect(t.a, TUR, 0, SENSE_REGISTRATIONS_PREEMPTED);
     expect(t.b, TUR, 0, 0);
     expect(t.c, TUR, 0, 0);
+    trio_free(&t);
+}
+
+/* SAM-5 5.3.3: resets are told before a conflict, everything else after it. */
+static void conflicts_and_attentions(void **state)
+{
+    (void)state;
+    Trio t = trio_reserved(NULL, 5, 0);
+    lun_attention(t.scsi->lun, SENSE_CAPACITY_CHANGED, NULL);
+    assert_int_equal(run(t.c, WRITE_NOTHING), CONFLICT);
+    lun_attention(t.scsi->lun, SENSE_DEVICE_RESET, NULL);
+    assert_int_equal(run(t.c, WRITE_NOTHING), SENSE_DEVICE_RESET);
+    assert_int_equal(run(t.c, WRITE_NOTHING), CONFLICT);
+    assert_int_equal(run(t.c, TUR), SENSE_CAPACITY_CHANGED);
+    assert_int_equal(run(t.c, TUR), 0);
+    assert_int_equal(run(t.b, WRITE_NOTHING), SENSE_DEVICE_RESET);
+    assert_int_equal(run(t.b, WRITE_NOTHING), SENSE_CAPACITY_CHANGED);
+    assert_int_equal(run(t.b, WRITE_NOTHING), 0);
     trio_free(&t);
 }
 
@@ -399,9 +420,9 @@ static void registrations_outlive_sessions(void **state)
     Trio t = trio_reserved(NULL, 1, 0);
     scsi_close_nexus(t.a);
     expect_state(t.b, "2: 1 2, type 1 by 1");
-    assert_int_equal(run(t.b, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 0, 0)), CONFLICT);
+    assert_int_equal(run(t.b, WRITE_NOTHING), CONFLICT);
     t.a = join(t.scsi, 'A'); /* the same name in other letters */
-    assert_int_equal(run(t.a, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 0, 0)), 0);
+    assert_int_equal(run(t.a, WRITE_NOTHING), 0);
     manage(t.b, TMF_LOGICAL_UNIT_RESET);
     manage(t.b, TMF_I_T_NEXUS_RESET);
     expect_state(t.b, "2: 1 2, type 1 by 1");
@@ -510,6 +531,7 @@ int main(void)
         cmocka_unit_test(out_register_and_move),
         cmocka_unit_test(out_all_target_ports),
         cmocka_unit_test(attentions_to_the_right_nexuses),
+        cmocka_unit_test(conflicts_and_attentions),
         cmocka_unit_test(preempted_no_longer_prevents_removal),
         cmocka_unit_test(registrations_outlive_sessions),
         cmocka_unit_test(reserve_6_conflicts),

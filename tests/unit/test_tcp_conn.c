@@ -34,11 +34,12 @@ static void window_follows_the_budget(void **state)
     (void)state;
     tcp_rig_init(&rig);
     const Datamover *dm = rig.conn->dm;
-    assert_int_equal(dm->allocate(rig.conn, &rig.params), 16);
-    assert_int_equal(dm->allocate(rig.conn, &rig.params), 16); /* instead of the first */
+    unsigned window = dm->allocate(rig.conn, &rig.params);
+    assert_in_range(window, 8, 16);
+    assert_int_equal(dm->allocate(rig.conn, &rig.params), window); /* instead of the first */
     rig.params.queue_depth = 1 << 20;
     rig.params.immediate_data = false;
-    unsigned window = dm->allocate(rig.conn, &rig.params);
+    window = dm->allocate(rig.conn, &rig.params);
     for (unsigned more; (more = dm->grow(rig.conn)) > 0;)
         window += more;
     assert_int_equal(window, 1024);

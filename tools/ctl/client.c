@@ -9,6 +9,7 @@
 
 struct Client {
     GDBusConnection *connection;
+    int patience;    /* milliseconds */
     GArray *objects; /* Entry, sorted */
 };
 
@@ -43,9 +44,9 @@ static GVariant *call(Client *client, const char *path, const char *interface, c
                       GVariant *arguments, GError **error)
 {
     g_autoptr(GError) cause = NULL;
-    GVariant *result =
-        g_dbus_connection_call_sync(client->connection, NAME, path, interface, method, arguments,
-                                    NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START, G_MAXINT, NULL, &cause);
+    GVariant *result = g_dbus_connection_call_sync(
+        client->connection, NAME, path, interface, method, arguments, NULL,
+        G_DBUS_CALL_FLAGS_NO_AUTO_START, client->patience, NULL, &cause);
     if (!result)
         explain(error, cause);
     return result;
@@ -260,22 +261,34 @@ static GDBusConnection *connect_to(const char *bus, GError **error)
     return connection;
 }
 
+bool client_refresh(Client *client, GError **error)
+{
+    g_autoptr(GVariant) result =
+        call(client, ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL, error);
+    if (!result)
+        return false;
+    if (!g_variant_is_of_type(result, G_VARIANT_TYPE("(a{oa{sa{sv}}})"))) {
+        g_set_error(error, CLIENT_ERROR, CLIENT_ERROR_REFUSED, "what answers there is no rtgtd");
+        return false;
+    }
+    g_clear_pointer(&client->objects, g_array_unref);
+    read_objects(client, result);
+    return true;
+}
+
 Client *client_new(const char *bus, GError **error)
 {
     g_autoptr(Client) client = g_new0(Client, 1);
     client->connection = connect_to(bus, error);
     if (!client->connection)
         return NULL;
-    g_autoptr(GVariant) result =
-        call(client, ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL, error);
-    if (!result)
-        return NULL;
-    if (!g_variant_is_of_type(result, G_VARIANT_TYPE("(a{oa{sa{sv}}})"))) {
-        g_set_error(error, CLIENT_ERROR, CLIENT_ERROR_REFUSED, "what answers there is no rtgtd");
-        return NULL;
-    }
-    read_objects(client, result);
-    return g_steal_pointer(&client);
+    client->patience = G_MAXINT;
+    return client_refresh(client, error) ? g_steal_pointer(&client) : NULL;
+}
+
+void client_set_patience(Client *client, int ms)
+{
+    client->patience = ms;
 }
 
 void client_free(Client *client)

@@ -9,9 +9,10 @@
 typedef struct Client Client;
 
 typedef enum {
-    CLIENT_ERROR_NO_DAEMON, /* no bus, or nobody of the name on it */
-    CLIENT_ERROR_NOT_FOUND, /* no such target, LUN or session */
-    CLIENT_ERROR_REFUSED,   /* by the daemon or the bus's policy */
+    CLIENT_ERROR_NO_DAEMON,   /* no bus, or nobody of the name on it */
+    CLIENT_ERROR_NOT_FOUND,   /* no such target, LUN or session */
+    CLIENT_ERROR_REFUSED,     /* by the daemon or the bus's policy */
+    CLIENT_ERROR_INTERRUPTED, /* by a signal */
 } ClientError;
 #define CLIENT_ERROR client_error_quark()
 GQuark client_error_quark(void);
@@ -20,6 +21,11 @@ GQuark client_error_quark(void);
 Client *client_new(const char *bus, GError **error);
 void client_free(Client *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Client, client_free)
+
+/* How long an answer may take, in milliseconds; otherwise it may take forever. */
+void client_set_patience(Client *client, int ms);
+/* Asks for the objects as they are now; those that were told before are gone. */
+bool client_refresh(Client *client, GError **error);
 
 /* One object, by its one interface; the variants live as long as the client. */
 typedef struct {

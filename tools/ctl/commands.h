@@ -9,6 +9,12 @@ typedef struct {
     char *mode, *path, *size, *engine;
     char **engine_options, **settings; /* "k=v" */
     gboolean create, shrink;
+    /* compare */
+    char *engines, *dwell, *settle, *json_file, *html_file;
+    int rounds;            /* 0: not given */
+    char *interval, *sort; /* top */
+    gboolean batch;
+    int count; /* 0: not given */
 } LineOptions;
 
 typedef struct {
@@ -32,9 +38,11 @@ bool command_lun_resize(const Request *request, GError **error);
 bool command_lun_set_cache(const Request *request, GError **error);
 bool command_lun_set_engine(const Request *request, GError **error);
 bool command_lun_clear_sync_error(const Request *request, GError **error);
+bool command_compare(const Request *request, GError **error);
 bool command_session_list(const Request *request, GError **error);
 bool command_session_drop(const Request *request, GError **error);
 bool command_statistics(const Request *request, GError **error);
+bool command_top(const Request *request, GError **error);
 bool command_reload(const Request *request, GError **error);
 bool command_save(const Request *request, GError **error);
 

@@ -15,6 +15,8 @@ enum {
     TAKES_STORE = 1u << 1,
     TAKES_SETTINGS = 1u << 2,
     TAKES_SHRINK = 1u << 3,
+    TAKES_COMPARISON = 1u << 4,
+    TAKES_VIEW = 1u << 5,
 };
 
 typedef struct {
@@ -50,9 +52,12 @@ static const Command commands[] = {
     {{"lun", "clear-sync-error"}, "TARGET LUN",
      "Let flushes work again after one failed and the loss was dealt with", 2, 2, 0,
      command_lun_clear_sync_error},
+    {{"compare"}, "TARGET LUN", "Let engines take turns on a LUN that is used, and tell which is faster",
+     2, 2, TAKES_COMPARISON, command_compare},
     {{"session", "list"}, "", "Initiators that are logged in", 0, 0, 0, command_session_list},
     {{"session", "drop"}, "ID", "Log an initiator out", 1, 1, 0, command_session_drop},
     {{"statistics"}, "", "Every counter that is not 0", 0, 0, 0, command_statistics},
+    {{"top"}, "", "What LUNs and sessions do, live", 0, 0, TAKES_VIEW, command_top},
     {{"reload"}, "", "Apply how the configuration file was changed", 0, 0, 0, command_reload},
     {{"save"}, "", "Write targets and LUNs as they are into the configuration file", 0, 0, 0,
      command_save},
@@ -75,15 +80,41 @@ static void command_line_clear(CommandLine *line)
     g_free(line->options.engine);
     g_strfreev(line->options.engine_options);
     g_strfreev(line->options.settings);
+    g_free(line->options.engines);
+    g_free(line->options.dwell);
+    g_free(line->options.settle);
+    g_free(line->options.json_file);
+    g_free(line->options.html_file);
+    g_free(line->options.interval);
+    g_free(line->options.sort);
     g_strfreev(line->words);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CommandLine, command_line_clear)
 
+/* Whether the first word is "compare", which takes a file for --json. */
+static bool is_compare(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "-b") == 0 || strcmp(argv[i], "--bus") == 0)
+            i++;
+        else if (*argv[i] != '-')
+            return strcmp(argv[i], "compare") == 0;
+    return false;
+}
+
 static bool parse(int argc, char **argv, CommandLine *line, GError **error)
 {
+    const GOptionEntry json = {"json", 'j', 0, G_OPTION_ARG_NONE, &line->json, NULL, NULL};
+    const GOptionEntry json_file = {"json", 'j', 0, G_OPTION_ARG_FILENAME, &line->options.json_file,
+                                    NULL,   NULL};
     const GOptionEntry entries[] = {
+        is_compare(argc, argv) ? json_file : json,
         {"bus", 'b', 0, G_OPTION_ARG_STRING, &line->bus, NULL, NULL},
-        {"json", 'j', 0, G_OPTION_ARG_NONE, &line->json, NULL, NULL},
+        {"html", 0, 0, G_OPTION_ARG_FILENAME, &line->options.html_file, NULL, NULL},
+        {"engines", 0, 0, G_OPTION_ARG_STRING, &line->options.engines, NULL, NULL},
+        {"rounds", 0, 0, G_OPTION_ARG_INT, &line->options.rounds, NULL, NULL},
+        {"dwell", 0, 0, G_OPTION_ARG_STRING, &line->options.dwell, NULL, NULL},
+        {"settle", 0, 0, G_OPTION_ARG_STRING, &line->options.settle, NULL, NULL},
         {"mode", 'm', 0, G_OPTION_ARG_STRING, &line->options.mode, NULL, NULL},
         {"option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &line->options.engine_options, NULL, NULL},
         {"path", 'p', 0, G_OPTION_ARG_FILENAME, &line->options.path, NULL, NULL},
@@ -91,6 +122,10 @@ static bool parse(int argc, char **argv, CommandLine *line, GError **error)
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &line->options.engine, NULL, NULL},
         {"create", 0, 0, G_OPTION_ARG_NONE, &line->options.create, NULL, NULL},
         {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &line->options.settings, NULL, NULL},
+        {"batch", 0, 0, G_OPTION_ARG_NONE, &line->options.batch, NULL, NULL},
+        {"interval", 'i', 0, G_OPTION_ARG_STRING, &line->options.interval, NULL, NULL},
+        {"count", 'n', 0, G_OPTION_ARG_INT, &line->options.count, NULL, NULL},
+        {"sort", 0, 0, G_OPTION_ARG_STRING, &line->options.sort, NULL, NULL},
         {"shrink", 0, 0, G_OPTION_ARG_NONE, &line->options.shrink, NULL, NULL},
         {"help", 'h', 0, G_OPTION_ARG_NONE, &line->help, NULL, NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &line->version, NULL, NULL},
@@ -137,9 +172,26 @@ static void print_options(unsigned options)
     if (options & TAKES_SETTINGS)
         add_help(table, "    --set=KEY=VALUE",
                  "Any key of the group in rtgt.conf(5); may be repeated");
+    if (options & TAKES_VIEW) {
+        add_help(table, "    --batch", "Lines for a log, no screen; --json: an object a line");
+        add_help(table, "-i, --interval=SECONDS", "Between two views (1)");
+        add_help(table, "-n, --count=N", "End after so many views");
+        add_help(table, "    --sort=ORDER", "name (default), iops, mb, p50, p99 or queue");
+    }
     if (options & TAKES_SHRINK)
         add_help(table, "    --shrink", "Allow a smaller size: what lies behind it is lost");
-    add_help(table, "-j, --json", "Print JSON");
+    if (options & TAKES_COMPARISON) {
+        add_help(
+            table, "    --engines=LIST",
+            "Variants with commas between them, the baseline first: syslet:inline=off,io_uring");
+        add_help(table, "    --rounds=N", "How often each has its turn (8)");
+        add_help(table, "    --dwell=TIME", "Length of a turn: 2s, 500ms (1s)");
+        add_help(table, "    --settle=TIME", "Left out at the beginning of a turn");
+        add_help(table, "    --html=FILE", "Write a page with charts there, too");
+        add_help(table, "-j, --json=FILE", "Write all results there, too");
+    } else {
+        add_help(table, "-j, --json", "Print JSON");
+    }
     add_help(table, "-b, --bus=BUS", "system (default), session or a D-Bus address");
     add_help(table, "-h, --help", "Help, also of a command");
     add_help(table, "    --version", "Print the version");
@@ -204,6 +256,8 @@ static int complain(int code, const char *format, ...)
 
 static int exit_code(const GError *error)
 {
+    if (error->domain == G_FILE_ERROR)
+        return CTL_FAILED;
     if (error->domain != CLIENT_ERROR)
         return CTL_USAGE;
     switch ((ClientError)error->code) {
@@ -211,6 +265,8 @@ static int exit_code(const GError *error)
         return CTL_NO_DAEMON;
     case CLIENT_ERROR_NOT_FOUND:
         return CTL_NOT_FOUND;
+    case CLIENT_ERROR_INTERRUPTED:
+        return CTL_INTERRUPTED;
     case CLIENT_ERROR_REFUSED:
         break;
     }
@@ -233,6 +289,15 @@ static const char *misplaced(const Command *command, const LineOptions *given)
         {"--create", TAKES_STORE, given->create},
         {"--set", TAKES_SETTINGS, given->settings},
         {"--shrink", TAKES_SHRINK, given->shrink},
+        {"--engines", TAKES_COMPARISON, given->engines},
+        {"--rounds", TAKES_COMPARISON, given->rounds},
+        {"--dwell", TAKES_COMPARISON, given->dwell},
+        {"--settle", TAKES_COMPARISON, given->settle},
+        {"--html", TAKES_COMPARISON, given->html_file},
+        {"--batch", TAKES_VIEW, given->batch},
+        {"--interval", TAKES_VIEW, given->interval},
+        {"--count", TAKES_VIEW, given->count},
+        {"--sort", TAKES_VIEW, given->sort},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
         if (all[i].given && !(command->options & all[i].option))

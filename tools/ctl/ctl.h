@@ -9,6 +9,7 @@ enum {
     CTL_USAGE = 2,     /* wrong command line */
     CTL_NO_DAEMON = 3, /* rtgtd is not there */
     CTL_NOT_FOUND = 4, /* no such target, LUN or session */
+    CTL_INTERRUPTED = 130,
 };
 
 int ctl_main(int argc, char **argv);

@@ -16,7 +16,7 @@ static void put_text(JsonBuilder *json, const char *name, const char *text)
 static void put_number(JsonBuilder *json, const char *name, double value)
 {
     json_builder_set_member_name(json, name);
-    json_builder_add_double_value(json, isfinite(value) ? value : 0);
+    json_builder_add_double_value(json, isnan(value) ? 0 : CLAMP(value, -G_MAXDOUBLE, G_MAXDOUBLE));
 }
 
 static void put_count(JsonBuilder *json, const char *name, uint64_t value)

@@ -25,18 +25,37 @@ char *ratio_sentence(const ReportSection *section, guint variant, const PairedRa
     }
 }
 
+static uint64_t count_errors(const ReportSection *section)
+{
+    uint64_t errors = 0;
+
+    for (guint v = 0; v < section->variants->len; v++)
+        for (unsigned i = 0; i < section->rounds; i++)
+            errors += ((const ReportVariant *)section->variants->pdata[v])->slots[i].errors;
+    return errors;
+}
+
 char *section_warning(const ReportSection *section, const ReportComparison *comparison)
 {
+    g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+    uint64_t errors = count_errors(section);
+
     if (comparison->rounds == 0)
-        return g_strdup("Nothing was measured.");
+        g_ptr_array_add(texts, g_strdup("Nothing was measured."));
+    else if (!comparison->ratios[0].pairs)
+        g_ptr_array_add(texts, g_strdup("There was no load."));
+    else if (comparison->rounds < section->rounds)
+        g_ptr_array_add(texts, g_strdup_printf("%u of %u rounds were measured.", comparison->rounds,
+                                               section->rounds));
     if (comparison->unsteady)
-        return g_strdup_printf("The load changed between rounds more than the engines differ (by "
-                               "%.0f %%): the ratios are those of a mixture of loads.",
-                               comparison->load_change * 100);
-    if (comparison->rounds < section->rounds)
-        return g_strdup_printf("%u of %u rounds were measured.", comparison->rounds,
-                               section->rounds);
-    return NULL;
+        g_ptr_array_add(
+            texts, g_strdup_printf("The load changed between rounds more than the engines differ "
+                                   "(by %.0f %%): the ratios are those of a mixture of loads.",
+                                   comparison->load_change * 100));
+    if (errors)
+        g_ptr_array_add(texts, g_strdup_printf("%" G_GUINT64_FORMAT " operations failed.", errors));
+    g_ptr_array_add(texts, NULL);
+    return texts->len > 1 ? g_strjoinv(" ", (char **)texts->pdata) : NULL;
 }
 
 /* What the sections have in common: how often a difference was shown, and the greatest. */

@@ -217,6 +217,7 @@ int sv_req_notify_cq(struct ibv_cq *ibcq, int solicited)
     struct sv_cq *cq = (struct sv_cq *)ibcq;
     uint32_t want = solicited ? 1 : 2, cur = atomic_load(&cq->sh->armed);
 
+    sv_count(&g.n_arm, 1);
     while (cur < want && !atomic_compare_exchange_weak(&cq->sh->armed, &cur, want))
         ;
     return 0;

@@ -88,6 +88,8 @@ static int poll_empty(struct sv_cq *cq)
 {
     uint32_t idle = __atomic_add_fetch(&cq->idle, 1, __ATOMIC_RELAXED);
 
+    sv_count(&g.n_poll_empty, 1);
+
     /* a busy poller may sit on the core its peer needs */
     if (unlikely(idle % 64 == 0) && g.yield)
         sched_yield();
@@ -101,6 +103,7 @@ int sv_poll_cq(struct ibv_cq *ibcq, int num, struct ibv_wc *wc)
     uint64_t cons;
     int n = 0;
 
+    sv_count(&g.n_poll, 1);
     if (atomic_load_explicit(&sh->prod, memory_order_acquire) ==
         atomic_load_explicit(&sh->cons, memory_order_relaxed))
         return poll_empty(cq);

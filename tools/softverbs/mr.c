@@ -138,6 +138,7 @@ EXPORT struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len
     uint32_t idx;
     int e = 0;
 
+    sv_count(&g.n_reg_mr, 1);
     if (g.f.on && g.f.mr_fail_after && ++g.f.mrs > g.f.mr_fail_after) {
         errno = ENOMEM;
         return NULL;

@@ -72,10 +72,15 @@ static void print_stats(void)
     if (g.a && init_pid == getpid() && env_on("SOFTVERBS_STATS"))
         fprintf(stderr,
                 "softverbs[%d]: writes %lu reads %lu sends %lu (direct %lu) "
-                "bytes %lu rnr %lu events %lu\n",
+                "bytes %lu rnr %lu events %lu\n"
+                "softverbs[%d]: calls: post_send %lu (signalled %lu) post_recv %lu poll_cq %lu "
+                "(empty %lu) req_notify %lu reg_mr %lu\n",
                 (int)getpid(), (unsigned long)g.n_write, (unsigned long)g.n_read,
                 (unsigned long)g.n_send, (unsigned long)g.n_direct, (unsigned long)g.n_bytes,
-                (unsigned long)g.n_rnr, (unsigned long)g.n_event);
+                (unsigned long)g.n_rnr, (unsigned long)g.n_event, (int)getpid(),
+                (unsigned long)g.n_post_send, (unsigned long)g.n_signalled,
+                (unsigned long)g.n_post_recv, (unsigned long)g.n_poll,
+                (unsigned long)g.n_poll_empty, (unsigned long)g.n_arm, (unsigned long)g.n_reg_mr);
 }
 
 static void fork_child(void)

@@ -27,8 +27,16 @@ extern struct sv_global {
     _Atomic(struct sv_cq *) cq[SV_MAX_CQ];
     _Atomic(struct sv_srq *) srq[SV_MAX_SRQ];
     struct sv_ctx *cmctx;
+    /* What SOFTVERBS_STATS tells: work requests, and calls of the verbs. */
     _Atomic uint64_t n_write, n_read, n_send, n_direct, n_rnr, n_event, n_bytes;
+    _Atomic uint64_t n_post_send, n_signalled, n_post_recv, n_poll, n_poll_empty, n_arm, n_reg_mr;
 } g;
+
+/* Adds to one of these. MT-SAFE. */
+static inline void sv_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
 
 /* Sets the process up when the first object is made: 0 or an errno. MT-SAFE. */
 int sv_init(void);

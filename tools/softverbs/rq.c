@@ -134,6 +134,7 @@ int sv_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr, struct ibv_recv_wr
         *bad = wr;
         return EINVAL;
     }
+    sv_count(&g.n_post_recv, 1);
     for (; wr; wr = wr->next) {
         r = rq_post(&qp->sh->rq, &qp->rql, wr, ibqp->qp_num);
         if (r) {

@@ -298,6 +298,7 @@ static int post_one(struct sv_qp *qp, const struct ibv_send_wr *wr)
 int sv_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
 {
     struct sv_qp *qp = to_qp(ibqp);
+    uint64_t signalled = 0;
     int r = 0;
 
     pthread_mutex_lock(&qp->sqlock);
@@ -305,8 +306,11 @@ int sv_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr, struct ibv_send_wr
         r = post_one(qp, wr);
         if (unlikely(r))
             break;
+        signalled += qp->sig_all || wr->send_flags & IBV_SEND_SIGNALED;
     }
     pthread_mutex_unlock(&qp->sqlock);
+    sv_count(&g.n_post_send, 1);
+    sv_count(&g.n_signalled, signalled);
     if (unlikely(r))
         *bad = wr;
     return r;

@@ -36,7 +36,7 @@ const drawn = [];
 function chart(kind, title, hint, options, values) {
 	const plot = element("div", {class: "plot"});
 	const figure = element("figure", {"data-chart": kind},
-		element("figcaption", {}, title, element("span", {class: "hint"}, hint)), plot);
+		element("figcaption", {}, title, " ", element("span", {class: "hint"}, hint)), plot);
 	if (values)
 		figure.append(element("details", {}, element("summary", {}, "Values"), values));
 	drawn.push({plot, title, options, width: 0});
@@ -143,7 +143,8 @@ function intervals(names, rows) {
 		height: 60 + 50 * rows.length,
 		marginLeft: 8,
 		x: {label: "Ratio of IOPS to the baseline", type: "log", grid: true, ticks: 5, tickFormat: "~r",
-			domain: d3.extent([0.95, 1.05, ...rows.flatMap((r) => [r.low * 0.95, r.high * 1.05])])},
+			domain: d3.extent([0.95, 1.05, ...rows.flatMap((r) => [r.low * 0.95, r.high * 1.05].map((end) => Math.min(Math.max(end, 0.01), 100)))]),
+			clamp: true},
 		y: {domain: rows.map((r) => r.name), axis: null},
 		color: paint(names),
 		marks: [
