@@ -85,12 +85,40 @@ void shard_add_block(CacheShard *shard, void *memory);
 void shard_drop_block(CacheShard *shard); /* one of them; its memory goes with the last pin */
 
 /* All of them: with the shard's lock. */
-CacheSlot *slot_find(const CacheShard *shard, uint64_t key);
+static inline CacheSlot **slot_index_at(const CacheShard *shard, uint64_t key)
+{
+    return &shard->index[(key ^ key >> 17) & shard->index_mask];
+}
+
+static inline CacheSlot *slot_find(const CacheShard *shard, uint64_t key)
+{
+    CacheSlot *slot = *slot_index_at(shard, key);
+    while (slot && slot->entry.key != key)
+        slot = slot->next;
+    return slot;
+}
+
 /* A slot for a key that has none, without a valid unit: in the index. NULL: none is to be had. */
 CacheSlot *slot_make(CacheShard *shard, uint64_t key);
 /* A slot in the place of one that is pinned, which is gone from now on. NULL: none is to be had. */
 CacheSlot *slot_replace(CacheShard *shard, CacheSlot *old);
-void slot_pin(CacheShard *shard, CacheSlot *slot);
-void slot_unpin(CacheShard *shard, CacheSlot *slot);
+static inline void slot_pin(CacheShard *shard, CacheSlot *slot)
+{
+    shard->pinned += slot->pins++ == 0;
+}
+
+/* Frees one that is gone, or has nothing valid, and is not pinned. */
+void slot_drop(CacheShard *shard, CacheSlot *slot);
+
+static inline void slot_unpin(CacheShard *shard, CacheSlot *slot)
+{
+    if (--slot->pins > 0)
+        return;
+    shard->pinned--;
+    slot->stale = 0;
+    if (slot->gone || slot->valid == 0)
+        slot_drop(shard, slot);
+}
+
 /* Calls those that wait for one of its units. */
 void slot_wake(CacheSlot *slot);

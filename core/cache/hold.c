@@ -76,7 +76,7 @@ CacheHold *cache_hold_new(CacheLane *lane, uint64_t offset, size_t len, unsigned
     uint64_t first = offset & ~(CACHE_UNIT - 1), end = (offset + len - 1) | (CACHE_UNIT - 1);
     size_t units = (size_t)(end + 1 - first) / CACHE_UNIT;
     unsigned class = 0;
-    while (units > capacities[class])
+    while (G_UNLIKELY(units > capacities[class]))
         class ++;
     CacheHold **list = &lane->free[class];
     CacheHoldState *state = *list ? (*list)->state : state_new(lane, class);
@@ -236,7 +236,14 @@ static int point_to(CacheHoldState *state, unsigned from, size_t skip, size_t le
 const struct iovec *cache_hold_iov(CacheHold *hold, size_t len, int *iovcnt)
 {
     CacheHoldState *state = hold->state;
-    *iovcnt = point_to(state, 0, (size_t)(state->offset % CACHE_UNIT), len);
+    size_t skip = (size_t)(state->offset % CACHE_UNIT);
+    if (G_LIKELY(state->n_pieces == 1)) { /* as point_to() would */
+        const Piece *piece = &state->pieces[0];
+        state->iov[0] = (struct iovec){piece->slot->memory + piece->first * CACHE_UNIT + skip, len};
+        *iovcnt = 1;
+    } else {
+        *iovcnt = point_to(state, 0, skip, len);
+    }
     return state->iov;
 }
 

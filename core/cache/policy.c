@@ -4,7 +4,8 @@
 
 #include <glib.h>
 
-#define SMALL_PART 10
+#define SMALL_PART  10
+#define WINDOW_PART 40
 #define STEPS_MAX                                                                                 \
     128               /* under the caller's lock; what is left to do is done by the next eviction \
                        */
@@ -107,7 +108,7 @@ static void make_ghosts(Policy *policy)
 
 void policy_init(Policy *policy, size_t capacity)
 {
-    *policy = (Policy){.capacity = capacity};
+    *policy = (Policy){.capacity = capacity, .window = (uint32_t)(capacity / WINDOW_PART)};
     make_ghosts(policy);
 }
 
@@ -121,6 +122,7 @@ void policy_resize(Policy *policy, size_t capacity)
 {
     g_free(policy->ghosts);
     policy->capacity = capacity;
+    policy->window = (uint32_t)(capacity / WINDOW_PART);
     make_ghosts(policy);
 }
 

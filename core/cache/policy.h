@@ -35,6 +35,7 @@ typedef struct {
 typedef struct {
     PolicyList lists[3]; /* by PolicyQueue */
     size_t capacity;
+    uint32_t window;   /* insertions for which the uses of an entry count as one */
     uint32_t inserted; /* a clock: entries ever inserted */
     PolicyGhost *ghosts;
     size_t ghost_mask;
@@ -55,7 +56,7 @@ void policy_replace(Policy *policy, PolicyEntry *entry, PolicyEntry *with);
 /* The entry was used. */
 static inline void policy_use(const Policy *policy, PolicyEntry *entry)
 {
-    if (policy->inserted - entry->born > policy->capacity / 40)
+    if (policy->inserted - entry->born > policy->window)
         entry->used = true;
 }
 

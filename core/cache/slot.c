@@ -9,22 +9,9 @@
 
 /* --- the index -------------------------------------------------------------------------------- */
 
-static CacheSlot **index_at(const CacheShard *shard, uint64_t key)
-{
-    return &shard->index[(key ^ key >> 17) & shard->index_mask];
-}
-
-CacheSlot *slot_find(const CacheShard *shard, uint64_t key)
-{
-    CacheSlot *slot = *index_at(shard, key);
-    while (slot && slot->entry.key != key)
-        slot = slot->next;
-    return slot;
-}
-
 static void index_add(CacheShard *shard, CacheSlot *slot)
 {
-    CacheSlot **at = index_at(shard, slot->entry.key);
+    CacheSlot **at = slot_index_at(shard, slot->entry.key);
     slot->next = *at;
     *at = slot;
     shard->used++;
@@ -32,7 +19,7 @@ static void index_add(CacheShard *shard, CacheSlot *slot)
 
 static void index_remove(CacheShard *shard, CacheSlot *slot)
 {
-    CacheSlot **at = index_at(shard, slot->entry.key);
+    CacheSlot **at = slot_index_at(shard, slot->entry.key);
     while (*at != slot)
         at = &(*at)->next;
     *at = slot->next;
@@ -126,20 +113,11 @@ CacheSlot *slot_replace(CacheShard *shard, CacheSlot *old)
     return slot;
 }
 
-void slot_pin(CacheShard *shard, CacheSlot *slot)
+void slot_drop(CacheShard *shard, CacheSlot *slot)
 {
-    shard->pinned += slot->pins++ == 0;
-}
-
-void slot_unpin(CacheShard *shard, CacheSlot *slot)
-{
-    if (--slot->pins > 0)
-        return;
-    shard->pinned--;
-    slot->stale = 0;
     if (slot->gone)
         slot_free(shard, slot);
-    else if (slot->valid == 0)
+    else
         slot_forget(shard, slot);
 }
 
