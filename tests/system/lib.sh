@@ -96,8 +96,10 @@ start_bus() {
 }
 ctl() { "$rtgtctl" --bus "$bus_address" "$@"; }
 
+# timeout --foreground stays in the test's process group, so that nothing outlives an interrupted test.
+
 # load ARG...: rtgt-load, over RDMA as well.
-load() { env LD_PRELOAD="$softverbs" timeout "${load_timeout:-300}" "$build/tests/initiator/rtgt-load" "$@"; }
+load() { env LD_PRELOAD="$softverbs" timeout --foreground "${load_timeout:-300}" "$build/tests/initiator/rtgt-load" "$@"; }
 
 # iser_client COMMAND...: a client made with libiscsi 1.19, whose two bugs at the ends of a connection
 # are worked around: its connection is not initialised (MALLOC_PERTURB_=255 makes malloc return
@@ -107,7 +109,7 @@ load() { env LD_PRELOAD="$softverbs" timeout "${load_timeout:-300}" "$build/test
 iser_client() {
 	local try status
 	for try in 1 2 3; do
-		MALLOC_PERTURB_=255 LD_PRELOAD=$softverbs timeout "${client_timeout:-300}" "$@" 2>"$work/client.err"
+		MALLOC_PERTURB_=255 LD_PRELOAD=$softverbs timeout --foreground "${client_timeout:-300}" "$@" 2>"$work/client.err"
 		status=$?
 		cat "$work/client.err"
 		grep -qE 'futex facility|Conn disconnected event' "$work/client.err" || break
