@@ -187,6 +187,7 @@ static void admit_waiting(SrpSession *session)
     if (session->admitting)
         return;
     session->admitting = true;
+    g_atomic_int_inc(&session->refs); /* a refused channel may have the last one */
     SrpChannel *channel;
     while (session->in_the_way == 0 && (channel = g_queue_peek_head(&session->waiting))) {
         if (session->nexus && !channel->ticket->login.multichannel) {
@@ -200,6 +201,7 @@ static void admit_waiting(SrpSession *session)
         admit(session, channel);
     }
     session->admitting = false;
+    srp_session_unref(session);
 }
 
 void srp_session_login(SrpSession *session, SrpChannel *channel)
