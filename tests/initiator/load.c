@@ -54,7 +54,7 @@ struct Runner {
     uint64_t first, blocks, next; /* the stripe, and where sequential I/O goes on */
     Slot *slots;
     GQueue idle;
-    bool filling, stopping;
+    bool begun, filling, stopping;
     uint64_t to_submit, deadline, last_done, managed; /* commands left; ns */
     LoadResult result;
     atomic_uint_fast64_t done, bytes; /* for the rate report */
@@ -336,6 +336,13 @@ static unsigned buffer_count(const LoadOptions *o)
     return o->verify ? o->depth : (unsigned)MIN(o->depth, most);
 }
 
+static void begin_with_others(Runner *r)
+{
+    if (!r->begun)
+        pthread_barrier_wait(&r->shared->start);
+    r->begun = true;
+}
+
 /* A target that has no room now may have some soon: initiators try again. */
 static Nexus *log_in(Runner *r, const NexusOptions *no, GError **error)
 {
@@ -347,6 +354,7 @@ static Nexus *log_in(Runner *r, const NexusOptions *no, GError **error)
            !atomic_load(&stopped)) {
         g_clear_error(error);
         r->result.refused++;
+        begin_with_others(r); /* their work is what makes room */
         g_usleep(RETRY_MS * 1000);
     }
     return nexus;
@@ -412,10 +420,11 @@ static gpointer runner_main(gpointer data)
         g_printerr("session %u: %s\n", r->index, error->message);
         r->result.lost_sessions++;
     }
-    pthread_barrier_wait(&r->shared->start);
+    begin_with_others(r);
     if (ready && o->verify && o->fill)
         run_phase(r, true);
-    pthread_barrier_wait(&r->shared->filled);
+    if (o->verify)
+        pthread_barrier_wait(&r->shared->filled);
     if (ready && o->idle)
         run_idle(r);
     else if (ready && !r->nexus->error)
