@@ -121,14 +121,19 @@ uint64_t histogram_count_below(const Histogram *histogram, uint64_t limit)
 GVariant *histogram_to_variant(const Histogram *histogram)
 {
     GVariantBuilder pairs;
+    uint64_t max = 0;
 
     g_variant_builder_init(&pairs, G_VARIANT_TYPE("a(tt)"));
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         uint64_t count = counter_get(&histogram->buckets[i]);
-        if (count)
-            g_variant_builder_add(&pairs, "(tt)", bucket_start(i), count);
+        if (!count)
+            continue;
+        g_variant_builder_add(&pairs, "(tt)", bucket_start(i), count);
+        max = bucket_start(i);
     }
-    return g_variant_new(HISTOGRAM_TYPE, counter_get(&histogram->sum), top(histogram), &pairs);
+    if (max > 0) /* a value may have come since the buckets were read */
+        max = MAX(max, counter_get(&histogram->max));
+    return g_variant_new(HISTOGRAM_TYPE, counter_get(&histogram->sum), max, &pairs);
 }
 
 /* Ascending, each the start of a bucket, and not so many that their sum overflows. */
