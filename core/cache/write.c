@@ -105,6 +105,7 @@ typedef struct {
 static void source_take(Source *source, uint8_t *to, size_t len)
 {
     while (len > 0) {
+        g_assert(source->iov < source->end);
         size_t part = MIN(len, source->iov->iov_len - source->within);
         if (to) {
             memcpy(to, (const uint8_t *)source->iov->iov_base + source->within, part);

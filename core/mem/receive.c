@@ -44,7 +44,7 @@ void receive_budget_free(ReceiveBudget *budget)
 {
     if (!budget)
         return;
-    g_assert(budget->left == budget->total && budget->sessions == 0);
+    g_assert(budget->left == budget->total && budget->sessions == 0 && budget->expected == 0);
     pthread_mutex_destroy(&budget->lock);
     g_free(budget);
 }

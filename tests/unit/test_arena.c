@@ -336,6 +336,40 @@ static void receive_budget_is_shared_fairly(void **state)
     budget_end(&rig, shares, n);
 }
 
+/* Those that log in at once are counted before any of them has taken a thing. */
+static void logins_under_way_are_expected(void **state)
+{
+    (void)state;
+    BudgetRig rig = budget_begin();
+    assert_true(receive_budget_expect(rig.budget, MIB / 4));
+    assert_true(receive_budget_expect(rig.budget, MIB / 4));
+    assert_false(receive_budget_expect(rig.budget, MIB / 4));
+    receive_budget_expect_no_more(rig.budget, 3 * (MIB / 4));
+    ReceiveShare share = {0};
+    take(&rig, &share, 16);
+    assert_false(receive_budget_expect(rig.budget, MIB / 2));
+    receive_budget_expect_no_more(rig.budget, MIB / 2);
+    budget_end(&rig, &share, 1);
+}
+
+/* While it shrinks, every other buffer stays. */
+static void a_session_gets_on_while_it_shrinks(void **state)
+{
+    (void)state;
+    BudgetRig rig = budget_begin();
+    ReceiveShare shares[8] = {{0}};
+    take(&rig, &shares[0], 1000);
+    grow_fully(&shares[0]);
+    for (unsigned i = 1; i < 8; i++)
+        take(&rig, &shares[i], LEAST);
+    unsigned before = shares[0].held, given = 0;
+    for (unsigned i = 0; i < 8; i++)
+        given += receive_share_shrink(&shares[0]);
+    assert_int_equal(given, 4);
+    assert_int_equal(shares[0].held, before - 4);
+    budget_end(&rig, shares, 8);
+}
+
 static void a_lone_session_grows(void **state)
 {
     (void)state;
@@ -405,6 +439,8 @@ int main(void)
         cmocka_unit_test(observers_see_each_chunk_before_use),
         cmocka_unit_test(use_after_free_is_caught),
         cmocka_unit_test(receive_budget_is_shared_fairly),
+        cmocka_unit_test(logins_under_way_are_expected),
+        cmocka_unit_test(a_session_gets_on_while_it_shrinks),
         cmocka_unit_test(a_lone_session_grows),
         cmocka_unit_test(the_old_give_to_the_new),
         cmocka_unit_test(none_has_less_than_the_least),
